@@ -1,0 +1,11 @@
+// Every binding file offers one function; each releases the GIL around native work.
+#pragma once
+#include <pybind11/pybind11.h>
+
+namespace mie {
+void bind_render(pybind11::module_& m);
+void bind_motion(pybind11::module_& m);
+void bind_face(pybind11::module_& m);
+void bind_geometry(pybind11::module_& m);
+void bind_shard(pybind11::module_& m);
+}  // namespace mie

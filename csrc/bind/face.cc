@@ -1,0 +1,5 @@
+#include "bind.h"
+
+namespace mie {
+void bind_face(pybind11::module_&) {}
+}  // namespace mie

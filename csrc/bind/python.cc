@@ -1,0 +1,14 @@
+// mie_engine._core: one file per step binds that step; this one lists them.
+#include <pybind11/pybind11.h>
+
+#include "bind.h"
+
+PYBIND11_MODULE(_core, m) {
+    m.doc() = "The C++ runtime of mie_engine";
+    m.attr("__version__") = MIE_VERSION;
+    mie::bind_render(m);
+    mie::bind_motion(m);
+    mie::bind_face(m);
+    mie::bind_geometry(m);
+    mie::bind_shard(m);
+}

@@ -1,0 +1,2 @@
+// placeholder translation unit, replaced by the steps
+namespace mie {}

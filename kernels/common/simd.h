@@ -1,0 +1,10 @@
+// Which instruction set a kernel runs on: chosen at run time, never at build time.
+#pragma once
+
+namespace mie {
+
+enum class SimdLevel : int { scalar = 0, avx2 = 1, avx512 = 2 };  // avx512: F, BW, VL, DQ, VBMI and VNNI
+
+SimdLevel best_simd();  // what this CPU and operating system support
+
+}  // namespace mie

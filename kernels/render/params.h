@@ -1,0 +1,39 @@
+// render: what every backend receives; plain data, shared by C++, CUDA and the C ABI.
+#pragma once
+#include <cstdint>
+
+#include "motion.h"
+
+namespace mie {
+
+constexpr int kNodeStepPx = 4;        // node g lies on the pixel corner 4 g - 1/2
+constexpr int kNodeLimit = 3584;      // 28 px in Q7; 0.875 in Q12
+constexpr int kMaxRenderChannels = 128;
+
+inline int grid_size(int pixels) { return (pixels + kNodeStepPx - 1) / kNodeStepPx + 1; }
+
+enum RenderFormat : int32_t {
+    kRgb = 0,     // [height][width][3]
+    kPlanar = 1,  // [3][height][width], R G B
+    kYuv420 = 2,  // Y [height][width], then Cb and Cr [(height+1)/2][(width+1)/2]
+};
+
+struct RenderParams {
+    const uint8_t* source[3];     // prepared planes at pixel (0, 0): R G B, or Y Cb Cr (see source.h)
+    int32_t source_stride[3];     // bytes between rows of a prepared plane
+    const int16_t* basis;         // packed grids (see source.h): displacement Q9 px, gain Q14, at coefficient 1
+    const int16_t* coefficients;  // [frames][channels] Q12; sum of |c| of a frame <= 32767
+    int32_t width, height;        // px
+    int32_t channels;             // grids to sum, 1..128
+    int32_t fields;               // 2: x and y displacement; 3: and gain
+    int32_t frames;               // frames to render
+    uint32_t first_frame;         // noise counter of the first one
+    int32_t format;               // RenderFormat
+    int32_t noise_q15;            // noise multiplier, 0 = none (see noise_word)
+    uint32_t key[2];              // Philox key: seed, clip
+    uint8_t* target;              // frames, or null when only motion is wanted
+    int64_t frame_stride;         // bytes between frames
+    const MotionParams* motion;   // exact flow and strain of the same frames, or null
+};
+
+}  // namespace mie

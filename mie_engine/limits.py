@@ -1,0 +1,28 @@
+"""Every numeric limit of the product, in one table. Inputs are checked against these before any work is done."""
+from __future__ import annotations
+
+# images
+MAX_IMAGE_BYTES = 64 * 2**20  # one input file
+MAX_IMAGE_PIXELS = 50_000_000  # after reading the header, before decoding
+MIN_IMAGE_SIDE_PX = 32
+MIN_FACE_INTEROCULAR_PX = 20.0  # smaller faces carry no sub-pixel detail
+MAX_FACES_PER_IMAGE = 16
+
+# rendering (the integer definition of kernels/render)
+MIN_SIZE_PX = 32
+MAX_SIZE_PX = 2048
+MAX_WIDTH_PX = 8192
+MAX_DISPLACEMENT_PX = 28.0  # node limit, Q7 in int16
+MAX_CHANNELS = 128  # basis grids of one face
+MAX_COEFFICIENT_SUM_Q12 = 32767  # sum of |c| per frame: keeps node sums below 2**30
+MAX_NOISE_LEVELS = 84.0
+MIN_FRAMES = 2
+MAX_FRAMES = 512
+
+# plans
+MAX_CLIPS = 100_000_000
+MAX_SHARD_CLIPS = 10_000
+MAX_FACES = 1_000_000
+MAX_SEED = 2**63 - 1
+MAX_CSV_BYTES = 256 * 2**20
+MAX_WORKERS = 256
