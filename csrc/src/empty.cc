@@ -1,2 +1,0 @@
-// placeholder translation unit, replaced by the steps
-namespace mie {}
