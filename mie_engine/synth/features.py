@@ -1,0 +1,80 @@
+"""features: one 28x28 (u, v, strain) map per sample, without a pixel in between: the exact flow under the nuisances of real recordings.
+
+Recipe and layout: the crop has level eyes at (.275, .265) and (.725, .265) and the mouth at y = .69, x and y scaled separately.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import kernels
+from .action_units import UNIT_INDEX
+from .faces import Face
+from .nuisance import RELATIVE, Nuisances, nuisance
+from .plan import Plan
+from .rig import Rig
+from .rows import Rows
+
+LATTICE = 56  # samples a side; 2x2 of them make one pixel of the map
+EYES_X, EYES_Y, MOUTH_Y = (0.275, 0.725), 0.265, 0.69  # of the crop's side
+RIGHT_EYE, LEFT_EYE, MOUTH = (33, 133), (362, 263), (61, 291)  # corners; the subject's right is on the left of the image
+
+
+def feature_maps(plan: Plan, face: Face, rows: Rows, backend: str = "auto") -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+    """The maps of samples that share one face.
+
+    Args:
+        plan: content "features".
+        face: their identity's face.
+        rows: N samples.
+        backend: of the op features.
+
+    Returns:
+        uint8 [N, 28, 28, 3] (u, v, strain, each min-max scaled), float32 [N, 3, 2] (minimum and maximum before scaling).
+    """
+    drawn = nuisance(plan, rows)
+    ceiling = drawn.apex.max(0)
+    blinks = [UNIT_INDEX["AU45L"], UNIT_INDEX["AU45R"]]
+    ceiling[blinks] = np.maximum(ceiling[blinks], 1e-9)  # the blink is scaled by the motion's peak: any level of its grid serves
+    rig = Rig.of(face, ceiling)
+    relative = np.zeros((len(rows), len(rig.peaks_px)))
+    for k, unit in enumerate(RELATIVE):
+        relative[:, rig.channel(unit)] = drawn.relative[:, k]
+    lattice, turn = _lattice(face, drawn)
+    keys = np.stack([np.full(len(rows), int(plan.hash[:8], 16)), rows.index & 0xFFFFFFFF], 1).astype(np.uint32)
+    maps, ranges = kernels.features(
+        rig.basis.grids,
+        rig.coefficients(drawn.apex),
+        relative=np.rint(relative * 4096).astype(np.int16),
+        channel_peak_q7=np.maximum(np.rint(rig.peaks_px * 128), 1).astype(np.int32),
+        lattice=lattice,
+        turn=turn,
+        patch_sigma=drawn.patch_sigma_px,
+        patch_strength=plan.nuisance.patch_strength,
+        noise_sigma=drawn.noise_sigma_px,
+        noise_level=drawn.noise_level,
+        keys=keys,
+        backend=backend,
+    )
+    return maps, ranges
+
+
+def _lattice(face: Face, drawn: Nuisances) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int16]]:
+    """Where the lattice lies in the face's pixels (Q16, [N, 6]) and what turns px into lattice px (Q12, [N, 4])."""
+    points: Any = face.landmarks_px
+    right, left, mouth = (points[list(pair), :2].mean(0) for pair in (RIGHT_EYE, LEFT_EYE, MOUTH))
+    step_x = (left[0] - right[0]) / ((EYES_X[1] - EYES_X[0]) * LATTICE)  # source px per lattice px
+    step_y = (mouth[1] - (left[1] + right[1]) / 2) / ((MOUTH_Y - EYES_Y) * LATTICE)
+    x0 = right[0] - EYES_X[0] * LATTICE * step_x  # the crop's corner
+    y0 = (left[1] + right[1]) / 2 - EYES_Y * LATTICE * step_y
+    scale, shift = drawn.geometry[:, :2], 2 * drawn.geometry[:, 2:]  # the shift is given at 28x28
+    step = np.array([step_x, step_y]) / scale
+    middle = LATTICE / 2
+    origin = np.array([x0, y0]) + np.array([step_x, step_y]) * middle + step * (0.5 - middle - shift) - 0.5
+    zero = np.zeros(len(scale))
+    lattice = np.stack([origin[:, 0], step[:, 0], zero, origin[:, 1], zero, step[:, 1]], 1)
+    turn = np.stack([1 / step[:, 0], zero, zero, 1 / step[:, 1]], 1)
+    return np.rint(lattice * 65536).astype(np.int32), np.rint(turn * 4096).astype(np.int16)

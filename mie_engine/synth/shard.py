@@ -1,0 +1,212 @@
+"""shard: a pure function of (plan, shard number) -> one tar and its Parquet index, committed by renaming.
+
+A final name means a finished file: whatever is killed wherever, running again makes the same bytes, nothing missing, nothing twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .. import _core, kernels
+from ..errors import EnvironmentProblem, InputError, MieError
+from . import timeline
+from .action_units import UNITS, named
+from .au_csv import AuTable
+from .encode import open_encoder, suffix
+from .facestore import FaceStore
+from .features import feature_maps
+from .plan import Plan
+from .rig import Rig
+from .rows import Rows
+
+TEMPORARY = ".tmp-"
+Progress = Callable[[int, int], None]  # clips, bytes
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """Everything a worker needs. backend: a backend of the op render; simd: a level of the CPU backend."""
+
+    plan: Plan
+    out: Path
+    faces: FaceStore
+    table: AuTable | None = None
+    backend: str = "cpu"
+    simd: str = "auto"
+    stop: threading.Event = field(default_factory=threading.Event, compare=False)
+
+
+class Stopped(MieError):
+    """The run was asked to stop; the shard in work was left out."""
+
+    exit_code = 130
+
+
+def shard_paths(out: Path, shard: int) -> tuple[Path, Path]:
+    """Final names of a shard's tar and index."""
+    return out / f"{shard:06d}.tar", out / f"{shard:06d}.parquet"
+
+
+def is_complete(out: Path, shard: int) -> bool:
+    """Both files are there and the tar has the length its index remembers."""
+    tar, index = shard_paths(out, shard)
+    try:
+        remembered = (pq.read_schema(index).metadata or {}).get(b"tar_bytes", b"-1")
+        return tar.stat().st_size == int(remembered)
+    except (OSError, pa.ArrowException, ValueError):
+        return False
+
+
+def build_shard(job: ShardJob, shard: int, progress: Progress = lambda clips, size: None) -> int:
+    """Make one shard and put it in place.
+
+    Args:
+        job: plan, folder and faces.
+        shard: number of the shard.
+        progress: called with clips and bytes as they are written.
+
+    Returns:
+        Bytes of the tar.
+
+    Raises:
+        EnvironmentProblem: the folder cannot be written (full disk, no permission). InputError: a face is gone or changed.
+        Stopped: `job.stop` was set.
+    """
+    tar_path, index_path = shard_paths(job.out, shard)
+    mark = f"{TEMPORARY}{uuid.uuid4().hex}-"
+    tar_tmp, index_tmp = job.out / (mark + tar_path.name), job.out / (mark + index_path.name)
+    try:
+        tar = _core.TarWriter(str(tar_tmp))
+        rows = job.plan.rows(*job.plan.shard_range(shard), job.table)
+        records: list[dict[str, Any]] = []
+        for first, last in _runs(rows.identity):
+            part = rows.of(slice(first, last))
+            for record, size in (_features if job.plan.content == "features" else _clips)(job, tar, part):
+                records.append(record | {"tar": tar_path.name})
+                progress(1, size)
+        size = tar.finish()
+        _write_index(index_tmp, records, job.plan, size)
+        os.replace(index_tmp, index_path)
+        os.replace(tar_tmp, tar_path)
+        sync_folder(job.out)
+        return int(size)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{tar_path}: {error.strerror or error}. Free space or choose another folder, then run the same command again: "
+            "finished shards are kept."
+        ) from error
+    finally:
+        for leftover in (tar_tmp, index_tmp):
+            with contextlib.suppress(OSError):
+                leftover.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _runs(identity: np.ndarray[Any, Any]) -> Iterator[tuple[int, int]]:
+    """First and one past last row of each identity: a plan lists them in order."""
+    starts = [0, *(np.flatnonzero(np.diff(identity)) + 1).tolist(), len(identity)]
+    yield from zip(starts[:-1], starts[1:], strict=True)
+
+
+def _clips(job: ShardJob, tar: _core.TarWriter, rows: Rows) -> Iterator[tuple[dict[str, Any], int]]:
+    plan = job.plan
+    curves = timeline.intensity(rows, plan.frames)
+    pose = timeline.pose(rows, plan.frames)
+    rig = Rig.of(job.faces.load(int(rows.identity[0])), curves.max((0, 1)))
+    coefficients = rig.coefficients(curves.reshape(-1, len(UNITS)), rig.pose_px(pose).reshape(-1, 6))
+    coefficients = coefficients.reshape(len(rows), plan.frames, -1)
+    encoder, ending = open_encoder(plan.encoder), suffix(plan.encoder)
+    parts = ["onset", "apex"] if plan.content == "pair" else [f"{t:03d}" for t in range(plan.frames)]
+    noise_q15, key0 = kernels.noise_word(plan.noise_sigma), int(plan.hash[:8], 16)
+    level = _core.best_simd() if job.simd == "auto" else job.simd
+    for i in range(len(rows)):
+        if job.stop.is_set():
+            raise Stopped("stopped; run the same command again to finish.")
+        key = str(rows.key[i])
+        names = [f"{key}.{part}.{ending}" for part in parts]
+        clip_key = (key0, int(rows.index[i]) & 0xFFFFFFFF)
+        if job.backend == "cpu":
+            entries = tar.add_clip(rig.source.core, coefficients[i], names, noise_q15, *clip_key, encoder, level)
+        else:
+            frames = kernels.render(rig.source, coefficients[i], format=plan.encoder.frame_format, noise_sigma=plan.noise_sigma, key=clip_key,
+                                    backend=job.backend)  # fmt: skip
+            entries = tar.add_frames(frames, plan.size, plan.size, names, encoder)
+        yield _record(job, tar, rows, i, entries, {})
+
+
+def _features(job: ShardJob, tar: _core.TarWriter, rows: Rows) -> Iterator[tuple[dict[str, Any], int]]:
+    maps, ranges = feature_maps(job.plan, job.faces.load(int(rows.identity[0])), rows, backend=job.backend)
+    for i in range(len(rows)):
+        if job.stop.is_set():
+            raise Stopped("stopped; run the same command again to finish.")
+        file = io.BytesIO()
+        np.save(file, maps[i], allow_pickle=False)
+        entry = tar.add(f"{rows.key[i]}.npy", file.getvalue())
+        yield _record(job, tar, rows, i, [entry], {"ranges": ranges[i].ravel().tolist()})
+
+
+def _record(job: ShardJob, tar: _core.TarWriter, rows: Rows, i: int, entries: list[tuple[int, int]], more: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """Write the sample's JSON, return its row of the index and the bytes written."""
+    plan = job.plan
+    label7 = int(rows.label7[i])
+    meta: dict[str, Any] = {
+        "key": str(rows.key[i]),
+        "identity": plan.identities[int(rows.identity[i])].name,
+        "label3": int(rows.label3[i]),
+        "label7": label7 if label7 >= 0 else None,
+        "emotion": str(rows.emotion[i]),
+        "source": str(rows.source[i]),
+        "one_sided": str(rows.one_sided[i]),
+        "apex_frame": 1 if plan.content != "clip" else int(rows.apex_frame[i]),
+        "onset_to_apex_s": round(float(rows.onset_to_apex_s[i]), 6),
+        "duration_s": round(float(rows.duration_s[i]), 6),
+    } | more
+    au = {"au_onset": _rounded(rows.onset[i]), "au_apex": _rounded(rows.apex[i])}
+    text = json.dumps(meta | {name: named(np.array(vector)) for name, vector in au.items()}, sort_keys=True, separators=(",", ":"))
+    entry = tar.add(f"{rows.key[i]}.json", text.encode())
+    all_entries = [*entries, entry]
+    record = meta | au | {"seed": plan.seed, "offsets": [o for o, _ in all_entries], "sizes": [s for _, s in all_entries]}
+    return record, sum(s for _, s in all_entries)
+
+
+def _rounded(vector: np.ndarray[Any, Any]) -> list[float]:
+    return [round(float(v), 6) for v in vector]
+
+
+_SCHEMA = [
+    ("key", pa.string()), ("identity", pa.string()), ("label3", pa.int8()), ("label7", pa.int8()), ("emotion", pa.string()),
+    ("source", pa.string()), ("one_sided", pa.string()), ("apex_frame", pa.int32()), ("onset_to_apex_s", pa.float64()),
+    ("duration_s", pa.float64()), ("au_onset", pa.list_(pa.float32())), ("au_apex", pa.list_(pa.float32())), ("seed", pa.int64()),
+    ("tar", pa.string()), ("offsets", pa.list_(pa.int64())), ("sizes", pa.list_(pa.int64())),
+]  # fmt: skip
+
+
+def _write_index(path: Path, records: list[dict[str, Any]], plan: Plan, tar_bytes: int) -> None:
+    fields = _SCHEMA + ([("ranges", pa.list_(pa.float32()))] if plan.content == "features" else [])
+    metadata = {"plan_hash": plan.hash, "tar_bytes": str(tar_bytes), "units": ",".join(UNITS)}
+    table = pa.Table.from_pylist(records, pa.schema(fields, metadata=metadata))
+    with path.open("wb") as file:
+        pq.write_table(table, file, compression="zstd")
+        file.flush()
+        os.fsync(file.fileno())
