@@ -1,5 +1,127 @@
+// _core.RenderSource and _core.render: the CPU renderer for Python.
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <cstdlib>
+#include <new>
+#include <optional>
+#include <string>
+
 #include "bind.h"
+#include "kernels/render/noise.h"
+#include "kernels/render/source.h"
+
+namespace py = pybind11;
 
 namespace mie {
-void bind_render(pybind11::module_&) {}
+namespace {
+
+using Bytes = py::array_t<uint8_t, py::array::c_style>;
+using Words = py::array_t<int16_t, py::array::c_style>;
+
+const char* const kFormats[] = {"rgb", "planar", "yuv420"};
+const char* const kLevels[] = {"scalar", "avx2", "avx512"};
+
+void require(bool holds, const std::string& message) {
+    if (!holds) throw py::value_error(message);
+}
+
+RenderFormat format_of(const std::string& name) {
+    for (int i = 0; i < 3; ++i) {
+        if (name == kFormats[i]) return RenderFormat(i);
+    }
+    throw py::value_error("render: format is '" + name + "', expected rgb, planar or yuv420");
+}
+
+SimdLevel level_of(const std::string& name) {
+    for (int i = 0; i < 3; ++i) {
+        if (name != kLevels[i]) continue;
+        require(SimdLevel(i) <= best_simd(), "render: this processor has no " + name + ", its best level is " + kLevels[int(best_simd())]);
+        return SimdLevel(i);
+    }
+    throw py::value_error("render: level is '" + name + "', expected scalar, avx2 or avx512");
+}
+
+std::unique_ptr<RenderSource> make_source(const Bytes& rgb, const Words& basis) {
+    require(rgb.ndim() == 3 && rgb.shape(2) == 3, "RenderSource: rgb must be [H, W, 3]");
+    const auto height = rgb.shape(0), width = rgb.shape(1);
+    require(height >= 1 && width >= 1 && height <= kMaxRenderSidePx && width <= kMaxRenderSidePx, "RenderSource: sides must be 1..8192 px");
+    require(basis.ndim() == 4 && basis.shape(0) >= 1 && basis.shape(0) <= kMaxRenderChannels,
+            "RenderSource: basis must be [K, F, GH, GW] with K of 1..128");
+    require(basis.shape(1) == 2 || basis.shape(1) == 3, "RenderSource: basis must have 2 or 3 fields");
+    require(basis.shape(2) == grid_size(int(height)) && basis.shape(3) == grid_size(int(width)),
+            "RenderSource: basis grids must be ceil(H / 4) + 1 by ceil(W / 4) + 1 nodes");
+    const int channels = int(basis.shape(0)), fields = int(basis.shape(1));
+    py::gil_scoped_release release;
+    return std::make_unique<RenderSource>(rgb.data(), int(width), int(height), basis.data(), channels, fields);
+}
+
+// Frames on a 64-byte boundary: whole vectors of a row then never straddle two cache lines
+Bytes new_frames(const std::vector<py::ssize_t>& shape) {
+    py::ssize_t size = 1;
+    for (const py::ssize_t side : shape) size *= side;
+    constexpr std::align_val_t kLine{64};
+    auto* memory = static_cast<uint8_t*>(::operator new(size_t(size), kLine));
+    const py::capsule owner(memory, [](void* held) { ::operator delete(held, kLine); });
+    return Bytes(shape, memory, owner);
+}
+
+Bytes render(const RenderSource& source, const Words& coefficients, const std::string& format_name, int noise_q15, uint32_t key0,
+             uint32_t key1, uint32_t first_frame, const std::string& level_name, int threads, const std::optional<Bytes>& out) {
+    const RenderFormat format = format_of(format_name);
+    const SimdLevel level = level_of(level_name);
+    require(coefficients.ndim() == 2 && coefficients.shape(0) >= 1 && coefficients.shape(1) == source.channels(),
+            "render: coefficients must be [T, " + std::to_string(source.channels()) + "]");
+    require(noise_q15 >= 0 && noise_q15 <= 32767, "render: noise_q15 must be 0..32767");
+    require(threads >= 1, "render: threads must be at least 1");
+    const auto frames = coefficients.shape(0);
+    for (py::ssize_t frame = 0; frame < frames; ++frame) {
+        int sum = 0;
+        for (int channel = 0; channel < source.channels(); ++channel) sum += std::abs(int(*coefficients.data(frame, channel)));
+        require(sum <= 32767, "render: frame " + std::to_string(frame) + " has sum |c| = " + std::to_string(sum) + ", at most 32767");
+    }
+
+    const py::ssize_t height = source.height(), width = source.width();
+    std::vector<py::ssize_t> shape{frames, height, width, 3};
+    if (format == kPlanar) shape = {frames, 3, height, width};
+    if (format == kYuv420) shape = {frames, frame_bytes(source.width(), source.height(), format)};
+    Bytes target = out ? *out : new_frames(shape);
+    require(target.ndim() == py::ssize_t(shape.size()) && std::equal(shape.begin(), shape.end(), target.shape()) && target.writeable(),
+            "render: out must be a writeable array of the result's shape");
+
+    RenderParams params = source.params(format);
+    params.coefficients = coefficients.data();
+    params.frames = int32_t(frames);
+    params.first_frame = first_frame;
+    params.noise_q15 = noise_q15;
+    params.key[0] = key0;
+    params.key[1] = key1;
+    params.target = target.mutable_data();
+    {
+        py::gil_scoped_release release;
+        render_cpu(params, level, threads);
+    }
+    return target;
+}
+
+}  // namespace
+
+void bind_render(py::module_& m) {
+    py::class_<RenderSource>(m, "RenderSource", "A face prepared for rendering: padded planes and packed basis grids.")
+        .def(py::init(&make_source), py::arg("rgb").noconvert(), py::arg("basis").noconvert())
+        .def_property_readonly("width", &RenderSource::width)
+        .def_property_readonly("height", &RenderSource::height)
+        .def_property_readonly("channels", &RenderSource::channels)
+        .def_property_readonly("fields", &RenderSource::fields)
+        .def_property_readonly("bytes", &RenderSource::bytes);
+    m.def("render", &render, py::arg("source"), py::arg("coefficients").noconvert(), py::arg("format"), py::arg("noise_q15"),
+          py::arg("key0"), py::arg("key1"), py::arg("first_frame"), py::arg("level"), py::arg("threads"),
+          py::arg("out").noconvert() = py::none(), "Render coefficient rows int16 Q12 [T, K] to uint8 frames, into `out` when given.");
+    m.def(
+        "simd_levels", [] { return std::vector<std::string>(kLevels, kLevels + int(best_simd()) + 1); },
+        "Instruction sets that this processor runs, plainest first.");
+    m.def("best_simd", [] { return kLevels[int(best_simd())]; }, "The widest of simd_levels().");
+    m.def("noise_word", &noise_word, py::arg("sigma_levels"), "Noise multiplier of a Gaussian sigma in grey levels.");
+}
+
 }  // namespace mie

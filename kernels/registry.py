@@ -1,0 +1,89 @@
+"""Which backends an op has, which of them run here and why not: an explicit choice runs or raises, `auto` takes the first that runs."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import BackendError, UsageError
+from . import require
+
+ORDER = ("cuda", "triton", "cpu", "ref")  # what `auto` prefers
+AVAILABLE = "available"
+
+OPS: dict[str, Op] = {}
+
+
+class Op:
+    """One op of kernels/: its contract turns arguments into a checked call, its backends run that call.
+
+    A backend is a function of the call, added with `op.backend(name)`. `missing` tells, when asked, why it cannot run on this machine
+    ("no CUDA device", "not built"), or None when it can.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._run: dict[str, Callable[[Any], Any]] = {}
+        self._missing: dict[str, Callable[[], str | None]] = {}
+        OPS[name] = self
+
+    def backend(self, name: str, missing: Callable[[], str | None] = lambda: None) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+        """Register the decorated function as a backend."""
+        if name not in ORDER:
+            raise UsageError(f"{self.name}: backend {name!r} is unknown, allowed are {', '.join(ORDER)}")
+
+        def register(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
+            self._run[name] = run
+            self._missing[name] = missing
+            return run
+
+        return register
+
+    def explain(self) -> dict[str, str]:
+        """Every backend in the order of preference, with "available" or the reason why it cannot run here."""
+        reasons = {}
+        for name in ORDER:
+            reasons[name] = (self._missing[name]() or AVAILABLE) if name in self._run else f"{self.name} has no {name} backend"
+        return reasons
+
+    def choose(self, backend: str) -> str:
+        """The backend that runs: the one asked for, or for "auto" the first available.
+
+        Raises:
+            UsageError: no backend has this name.
+            BackendError: the one asked for cannot run here; the message says why.
+        """
+        require.one_of(f"{self.name}: backend", backend, ("auto", *ORDER))
+        reasons = self.explain()
+        available = [name for name, reason in reasons.items() if reason == AVAILABLE]
+        if backend == "auto":
+            return available[0]
+        if backend not in available:
+            raise BackendError(f"{self.name}: backend {backend!r} cannot run here: {reasons[backend]}; available are {', '.join(available)}")
+        return backend
+
+    def run(self, call: Any, backend: str) -> Any:
+        """Run a checked call on the chosen backend."""
+        return self._run[self.choose(backend)](call)
+
+
+def op(name: str) -> Op:
+    """The op of a name. Raises UsageError."""
+    return OPS[require.one_of("op", name, tuple(OPS))]
+
+
+def backends(name: str) -> list[str]:
+    """The backends of an op that run here, preferred first (`auto` takes the first). Raises UsageError for an unknown op."""
+    return [backend for backend, reason in op(name).explain().items() if reason == AVAILABLE]
+
+
+def explain(name: str) -> dict[str, str]:
+    """Every backend of an op with "available" or the reason why it cannot run here, preferred first. Raises UsageError for an unknown op."""
+    return op(name).explain()
+
+
+def table() -> str:
+    """The op x backend table of README.md: which implementations exist, whatever this machine can run."""
+    lines = [f"| op | {' | '.join(ORDER)} |", f"|{'---|' * (len(ORDER) + 1)}"]
+    for name, entry in sorted(OPS.items()):
+        lines.append(f"| {name} | {' | '.join('yes' if backend in entry._run else '' for backend in ORDER)} |")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""render: the warp renderer."""
