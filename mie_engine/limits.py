@@ -7,6 +7,8 @@ MAX_IMAGE_PIXELS = 50_000_000  # after reading the header, before decoding
 MIN_IMAGE_SIDE_PX = 32
 MIN_FACE_INTEROCULAR_PX = 20.0  # smaller faces carry no sub-pixel detail
 MAX_FACES_PER_IMAGE = 16
+MAX_JPEG_SCANS = 100  # progressive files have about ten
+MAX_CHUNKS = 100_000  # segments of a JPEG, chunks of a PNG
 
 # rendering (the integer definition of kernels/render)
 MIN_SIZE_PX = 32
