@@ -107,7 +107,7 @@ def read(path: str | Path, scale: float | None = None) -> AuTable:
         if status.st_size > limits.MAX_CSV_BYTES:
             raise InputError(f"{path}: {status.st_size} bytes, allowed are {limits.MAX_CSV_BYTES}: split the table.")
         with open(path, "rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(file)
+            sha256 = _digest(file)
         with open(path, encoding="utf-8-sig", newline="") as text:
             return _Reader(path, sha256, scale).table(text)
     except OSError as problem:
@@ -142,7 +142,7 @@ class _Reader:
             yield line
 
     def table(self, text: IO[str]) -> AuTable:
-        rows = csv.reader(self.lines(text), strict=True)
+        rows = csv.reader(self.lines(text), strict=True, skipinitialspace=True)
         try:
             header = [name.strip() for name in next(rows, [])]
             if not header:
@@ -195,7 +195,7 @@ class _Reader:
                 raise self.refuse(f"more than {limits.MAX_CSV_ROWS} rows: split the table.")
             values.extend(self.number(row[k], header[k]) for k in where)
             known = self.label(row[label], header[label])
-            name = row[group] if group >= 0 else str(len(ids))
+            name = row[group].strip() if group >= 0 else str(len(ids))
             sequence = ids.setdefault(name, len(ids))
             if sequence == len(labels):
                 labels.append(known)
