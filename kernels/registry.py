@@ -76,6 +76,11 @@ def backends(name: str) -> list[str]:
     return [backend for backend, reason in op(name).explain().items() if reason == AVAILABLE]
 
 
+def choose(name: str, backend: str) -> str:
+    """The backend of an op that `backend` means here ("auto": the first that runs). Raises UsageError, BackendError."""
+    return op(name).choose(backend)
+
+
 def explain(name: str) -> dict[str, str]:
     """Every backend of an op with "available" or the reason why it cannot run here, preferred first. Raises UsageError for an unknown op."""
     return op(name).explain()

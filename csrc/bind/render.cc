@@ -33,15 +33,6 @@ RenderFormat format_of(const std::string& name) {
     throw py::value_error("render: format is '" + name + "', expected rgb, planar or yuv420");
 }
 
-SimdLevel level_of(const std::string& name) {
-    for (int i = 0; i < 3; ++i) {
-        if (name != kLevels[i]) continue;
-        require(SimdLevel(i) <= best_simd(), "render: this processor has no " + name + ", its best level is " + kLevels[int(best_simd())]);
-        return SimdLevel(i);
-    }
-    throw py::value_error("render: level is '" + name + "', expected scalar, avx2 or avx512");
-}
-
 std::unique_ptr<RenderSource> make_source(const Bytes& rgb, const Words& basis) {
     require(rgb.ndim() == 3 && rgb.shape(2) == 3, "RenderSource: rgb must be [H, W, 3]");
     const auto height = rgb.shape(0), width = rgb.shape(1);
@@ -105,6 +96,15 @@ Bytes render(const RenderSource& source, const Words& coefficients, const std::s
 }
 
 }  // namespace
+
+SimdLevel level_of(const std::string& name) {
+    for (int i = 0; i < 3; ++i) {
+        if (name != kLevels[i]) continue;
+        require(SimdLevel(i) <= best_simd(), "render: this processor has no " + name + ", its best level is " + kLevels[int(best_simd())]);
+        return SimdLevel(i);
+    }
+    throw py::value_error("render: level is '" + name + "', expected scalar, avx2 or avx512");
+}
 
 void bind_render(py::module_& m) {
     py::class_<RenderSource>(m, "RenderSource", "A face prepared for rendering: padded planes and packed basis grids.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from ..limits import MAX_WORKERS
 from .au_csv import AuTable
 from .faces import Face
 from .facestore import FaceStore, read_crop, write_crop
-from .image import find_images, sha256_of_file
+from .image import find_images, read_image_bytes
 from .plan import Identity, Plan
 from .shard import TEMPORARY, ShardJob, Stopped, build_shard, is_complete, shard_paths, sync_folder
 
@@ -55,13 +56,14 @@ class Report:
     skipped: tuple[tuple[str, str], ...] = field(default=())
 
 
-def scan_faces(faces: Any, size: int, cache: Path | None = None, workers: int = 1, progress: Progress = lambda files, usable: None) -> Inputs:
+def scan_faces(faces: Any, size: int, *, cache: Path | None = None, known: frozenset[str] = frozenset(), workers: int = 1, progress: Progress = lambda files, usable: None) -> Inputs:
     """Find and check every face of a call, each image once.
 
     Args:
         faces: a folder, glob or file, a sequence of these, or Face records.
         size: side of the crops, px.
         cache: where crops are kept between runs of one dataset, or None.
+        known: sha256 of files that an earlier run found usable at this size; they are not looked at again.
         workers: images looked at at a time.
         progress: called with images done and usable faces.
 
@@ -78,7 +80,9 @@ def scan_faces(faces: Any, size: int, cache: Path | None = None, workers: int = 
 
     def look(path: Path) -> Identity | tuple[str, str]:
         try:
-            digest = sha256_of_file(path)
+            digest = hashlib.sha256(read_image_bytes(path)).hexdigest()
+            if digest in known:
+                return Identity(path.stem, digest)
             face = read_crop(cache, digest, size)
             if face is None:
                 face = Face.load(path, size)
@@ -120,7 +124,7 @@ def build_dataset(plan: Plan, inputs: Inputs, out: Path, *, table: AuTable | Non
     """
     if not 1 <= workers <= MAX_WORKERS:
         raise RangeError(f"workers is {workers}, allowed is 1 to {MAX_WORKERS}.")
-    chosen = kernels.choose("render", backend)
+    chosen = kernels.choose("render" if plan.content != "features" else "features", backend)
     with open_folder(out) as out:
         _settle_plan(plan, out)
         store = FaceStore(plan.identities, inputs.origins, plan.size, out / CACHE_FOLDER)

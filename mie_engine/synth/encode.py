@@ -3,54 +3,60 @@ from __future__ import annotations
 
 import importlib.metadata
 import io
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .. import _core
-from ..errors import RangeError, UsageError
+from ..errors import PlanError
+from .plan import Encoder
 
 
-@dataclass(frozen=True)
-class EncoderSpec:
-    """What frames are encoded with; part of the plan, because another encoder writes other bytes.
+def encoder_of(format: str = "jpeg", quality: int = 95) -> Encoder:
+    """The encoder that this installation uses for `format`; its library is part of the plan, because another one writes other bytes.
 
-    format: "jpeg" (4:2:0, integer DCT) or "png". quality: 1 to 100, JPEG only.
-    library: name and version of the library that does it; filled in by `of`.
+    Args:
+        format: "jpeg" (4:2:0, integer DCT) or "png".
+        quality: 1 to 100, JPEG only.
+
+    Raises:
+        UsageError, RangeError: see Encoder.
     """
+    if format == "png":
+        return Encoder("png", 100, f"pillow {importlib.metadata.version('pillow')}")
+    return Encoder(format, quality, _core.JPEG_LIBRARY or f"simplejpeg {importlib.metadata.version('simplejpeg')}")
 
-    format: str = "jpeg"
-    quality: int = 95
-    library: str = ""
 
-    @classmethod
-    def of(cls, format: str = "jpeg", quality: int = 95) -> EncoderSpec:
-        """The encoder that this installation uses for `format`."""
-        if format not in ("jpeg", "png"):
-            raise UsageError(f"encoder: format is {format!r}, expected 'jpeg' or 'png'")
-        if not 1 <= quality <= 100:
-            raise RangeError(f"encoder: quality is {quality}, allowed is 1 to 100")
-        if format == "png":
-            return cls("png", 0, f"pillow {importlib.metadata.version('pillow')}")
-        return cls("jpeg", quality, _core.JPEG_LIBRARY or f"simplejpeg {importlib.metadata.version('simplejpeg')}")
+def require_encoder(encoder: Encoder) -> None:
+    """Refuse a plan whose encoder is not the one installed: its shards could not be finished with the same bytes.
 
-    @property
-    def suffix(self) -> str:
-        return "jpg" if self.format == "jpeg" else "png"
+    Raises:
+        PlanError: another library or version.
+    """
+    here = encoder_of(encoder.format, encoder.quality)
+    if here != encoder:
+        raise PlanError(
+            f"the plan encodes with {encoder.library}, here is {here.library}: install that version, or make a new dataset in another folder."
+        )
 
-    @property
-    def frame_format(self) -> str:
-        """The render format it takes: "yuv420" or "rgb"."""
-        return "yuv420" if self.format == "jpeg" else "rgb"
 
-    def open(self) -> _core.FrameEncoder:
-        """A ready encoder; one per thread."""
-        if self.format == "png":
-            return _core.callback_encoder("rgb", _encode_png)
-        if self.library.startswith("simplejpeg"):
-            return _core.callback_encoder("yuv420", _YuvToJpeg(self.quality))
-        return _core.jpeg_encoder(self.quality)
+def suffix(encoder: Encoder) -> str:
+    """Ending of the files it writes."""
+    return "jpg" if encoder.format == "jpeg" else "png"
+
+
+def frame_format(encoder: Encoder) -> str:
+    """The render format it takes."""
+    return "yuv420" if encoder.format == "jpeg" else "rgb"
+
+
+def open_encoder(encoder: Encoder) -> _core.FrameEncoder:
+    """A ready encoder; one per thread."""
+    if encoder.format == "png":
+        return _core.callback_encoder("rgb", _encode_png)
+    if _core.JPEG_LIBRARY:
+        return _core.jpeg_encoder(encoder.quality)
+    return _core.callback_encoder("yuv420", _YuvToJpeg(encoder.quality))
 
 
 def _encode_png(frame: memoryview, width: int, height: int) -> bytes:

@@ -26,7 +26,7 @@ SHAPES: dict[int, tuple[tuple[str, float], ...]] = {
     5: (("eyeWide_", 1.0),),
     6: (("cheekRaiser_", 1.0), ("cheekSquint_", 0.5)),
     7: (("eyeSquint_", 1.0),),
-    9: (("noseSneer_", 1.0),),
+    9: (("noseSneer_", 0.9), ("browDown_", 0.5), ("mouthUpperUp_", 0.4)),  # FACS: the levator also lifts the lip and lowers the brow
     10: (("mouthUpperUp_", 1.0),),
     12: (("mouthSmile_", 1.0),),
     14: (("mouthDimple_", 1.0),),

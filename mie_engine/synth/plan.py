@@ -60,7 +60,6 @@ class Encoder:
 
     format: Annotated[str, OneOf(("jpeg", "png"))] = "jpeg"
     quality: Annotated[int, Between(1, 100)] = 95
-    subsampling: Annotated[str, OneOf(("4:2:0", "4:4:4"))] = "4:2:0"
     library: Annotated[str, Between(0, limits.MAX_NAME_CHARS)] = "libjpeg-turbo"
 
     def __post_init__(self) -> None:

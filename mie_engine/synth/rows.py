@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,6 +56,10 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def of(self, part: slice) -> Rows:
+        """The same for some of the clips."""
+        return Rows(**{field.name: getattr(self, field.name)[part] for field in fields(self)})
 
 
 def draw_rows(plan: Plan, index: npt.NDArray[np.int64], table: AuTable | None) -> Rows:

@@ -21,11 +21,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .. import _core, kernels
-from ..errors import EnvironmentProblem, InputError, MieError
+from ..errors import EnvironmentProblem, MieError
 from . import timeline
 from .action_units import UNITS, named
 from .au_csv import AuTable
-from .encode import open_encoder, suffix
+from .encode import frame_format, open_encoder, suffix
 from .facestore import FaceStore
 from .features import feature_maps
 from .plan import Plan
@@ -147,9 +147,9 @@ def _clips(job: ShardJob, tar: _core.TarWriter, rows: Rows) -> Iterator[tuple[di
         names = [f"{key}.{part}.{ending}" for part in parts]
         clip_key = (key0, int(rows.index[i]) & 0xFFFFFFFF)
         if job.backend == "cpu":
-            entries = tar.add_clip(rig.source.core, coefficients[i], names, noise_q15, *clip_key, encoder, level)
+            entries = tar.add_clip(rig.source.native, coefficients[i], names, noise_q15, *clip_key, encoder, level)
         else:
-            frames = kernels.render(rig.source, coefficients[i], format=plan.encoder.frame_format, noise_sigma=plan.noise_sigma, key=clip_key,
+            frames = kernels.render(rig.source, coefficients[i], format=frame_format(plan.encoder), noise_sigma=plan.noise_sigma, key=clip_key,
                                     backend=job.backend)  # fmt: skip
             entries = tar.add_frames(frames, plan.size, plan.size, names, encoder)
         yield _record(job, tar, rows, i, entries, {})
