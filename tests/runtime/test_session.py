@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from mie_engine.errors import BackendError, InputError, RangeError, ShapeError, UsageError
 from mie_engine.runtime.session import Session
 
@@ -97,7 +98,12 @@ def test_explicit_provider_runs_or_raises():
 
 def test_refuses_unfitting_inputs():
     session = _load(DETECTOR)
-    for feeds in ({}, {"other": np.zeros(1, np.float32)}, {"input": np.zeros((1, 128, 128, 3))}, {"input": np.zeros((1, 64, 128, 3), np.float32)}):
+    for feeds in (
+        {},
+        {"other": np.zeros(1, np.float32)},
+        {"input": np.zeros((1, 128, 128, 3))},
+        {"input": np.zeros((1, 64, 128, 3), np.float32)},
+    ):
         with pytest.raises(ShapeError, match="input"):
             session.run(feeds)
 
@@ -105,5 +111,7 @@ def test_refuses_unfitting_inputs():
 def test_import_is_light():
     code = "import sys, mie_engine; print([m for m in ('onnxruntime', 'PIL', 'simplejpeg', 'torch') if m in sys.modules])"
     root = Path(__file__).resolve().parents[2]
-    ran = subprocess.run([sys.executable, "-c", code], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True, check=True
+    )
     assert ran.stdout.strip() == "[]"

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from mie_engine import _core
 
 

@@ -5,6 +5,7 @@ from importlib import resources
 
 import numpy as np
 import pytest
+
 from mie_engine import _core
 from mie_engine.errors import InputError, RangeError, ShapeError
 from mie_engine.models.face_mesh import FaceMesh
