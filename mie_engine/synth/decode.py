@@ -87,17 +87,26 @@ def _open(data: bytes, kind: str) -> PillowImage.Image:
     return Image.open(BytesIO(data), formats=[kind])
 
 
-def _upright(pixels: np.ndarray[Any, Any], exif: bytes | None) -> np.ndarray[Any, Any]:
-    orientation = 1
-    if exif:
-        from PIL import Image
+def _orientation(exif: bytes) -> int:
+    """EXIF orientation, 1..8; 1 where the block does not say or cannot be read, for it says nothing about the pixels."""
+    block = exif.removeprefix(b"Exif\0\0")
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
+    if order is None:
+        return 1
+    try:
+        (first,) = struct.unpack_from(order + "I", block, 4)
+        (count,) = struct.unpack_from(order + "H", block, first)
+        for at in range(first + 2, first + 2 + 12 * count, 12):
+            tag, kind = struct.unpack_from(order + "HH", block, at)
+            if tag == 0x0112 and kind in (3, 4):  # SHORT, or LONG as some write
+                return int(struct.unpack_from(order + ("H" if kind == 3 else "I"), block, at + 8)[0])
+    except struct.error:
+        return 1
+    return 1
 
-        block = Image.Exif()
-        try:
-            block.load(exif)
-            orientation = int(block.get(0x0112, 1))
-        except Exception:  # a broken EXIF block says nothing about the pixels: the image counts as upright
-            orientation = 1
+
+def _upright(pixels: np.ndarray[Any, Any], exif: bytes | None) -> np.ndarray[Any, Any]:
+    orientation = _orientation(exif) if exif else 1
     if orientation in (5, 6, 7, 8):
         pixels = pixels.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):
@@ -157,7 +166,7 @@ def _decode_png(data: bytes, name: str) -> np.ndarray[Any, Any]:
         raise InputError(f"{name}: an animation; save one frame as an image")
     samples = _png16_samples(data, colour) if depth == 16 else _samples(_open(data, "PNG"))
     exif = dict(chunks).get(b"eXIf")
-    return _upright(to_rgb8(samples), None if exif is None else b"Exif\0\0" + bytes(exif))
+    return _upright(to_rgb8(samples), None if exif is None else bytes(exif))
 
 
 def _png_chunks(data: bytes, name: str) -> list[tuple[bytes, memoryview]]:
