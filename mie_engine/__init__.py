@@ -1,2 +1,38 @@
-"""mie_engine: make, see and embed micro-expressions."""
+"""mie_engine: make, see and embed micro-expressions.
+
+Names are loaded on first use, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .synth import synthesize as synthesize
+    from .synth.faces import Face as Face
+    from .synth.plan import Plan as Plan
+    from .synth.render import Clip as Clip
+    from .synth.render import render as render
+
 __version__ = "0.1.0"
+
+_PUBLIC = {
+    "Clip": ".synth.render",
+    "Face": ".synth.faces",
+    "Plan": ".synth.plan",
+    "render": ".synth.render",
+    "synthesize": ".synth",
+}
+
+__all__ = ["Clip", "Face", "Plan", "__version__", "render", "synthesize"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'mie_engine' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name], __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})
