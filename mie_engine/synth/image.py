@@ -112,8 +112,8 @@ def find_images(paths: StrPath | Sequence[StrPath]) -> list[Path]:
     """List the images named by files, folders and glob patterns.
 
     Args:
-        paths: each a file (any suffix), a folder (searched recursively for SUFFIXES in any case; links to folders are not followed,
-            hidden names are skipped) or a glob pattern.
+        paths: each a file (any name), a folder (searched recursively; links to folders are not followed) or a glob pattern. Folders
+            and patterns yield names that end in SUFFIXES, in any case, and are not hidden.
 
     Returns:
         Paths in the order given, sorted within a folder or pattern, each once.
@@ -141,7 +141,7 @@ def _expand(path: Path) -> Iterator[Path]:
             yield path
         elif any(character in str(path) for character in "*?["):
             anchor = Path(path.anchor)
-            yield from (match for match in sorted(anchor.glob(str(path.relative_to(anchor)))) if match.name.lower().endswith(SUFFIXES))
+            yield from (match for match in sorted(anchor.glob(str(path.relative_to(anchor)))) if _is_image_name(match.name))
         else:
             raise InputError(f"{path}: no such file or folder")
     except InputError:
@@ -156,4 +156,8 @@ def _walk(top: Path) -> Iterator[Path]:
 
     for folder, folders, names in os.walk(top, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(folder, name) for name in sorted(names) if not name.startswith(".") and name.lower().endswith(SUFFIXES))
+        yield from (Path(folder, name) for name in sorted(names) if _is_image_name(name))
+
+
+def _is_image_name(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
