@@ -1,0 +1,101 @@
+"""The definition of motion: slow, obvious, right. Integers (int64), one IEEE float32 division a step and one square root a pixel.
+
+Q formats: node Q7 px; position, displacement and flow Q10 px, positions counted from the image's corner (pixel x lies at 1024 x + 512);
+slope Q12; difference of flow over two pixels Q11.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int = NDArray[np.int64]
+
+STEPS = 16  # of Newton's method, at most
+STEP_LIMIT_Q10 = 8192  # 8 px: without it a few points of strong fields jump to and fro for ever
+SLOPE_LIMIT_Q12 = 3584  # 0.875; steeper cells fold the face
+DETERMINANT_FLOOR_Q24 = 1 << 18  # 1/64: (1 - 0.875) squared
+FLOW_LIMIT_Q10 = 57344  # 56 px: onset and later node limits together
+RESIDUAL_Q10 = 1  # a point that misses by no more has arrived
+GRADIENT_LIMIT_Q11 = 16383  # just under 8 px per px: keeps the sum under the root below 2**31
+
+
+def odd_round(value: Int, shift: int) -> Int:
+    """Nearest of value / 2**shift, ties away from zero: odd_round(-v) == -odd_round(v)."""
+    return (value + (1 << (shift - 1)) - (value < 0)) >> shift
+
+
+def odd_truncate(value: NDArray[np.float32]) -> Int:
+    """Nearest integer of a float32, ties away from zero, as C does it: add a half outward, cut."""
+    half = np.where(value < 0, np.float32(-0.5), np.float32(0.5))
+    return np.trunc(value + half).astype(np.int64)
+
+
+def sample(nodes: Int, x: Int, y: Int, u: Int, v: Int) -> tuple[Int, Int, Int]:
+    """Displacement at (x + u, y + v) [2, ...] and its slopes across and down; the field goes on unchanged beyond the grid.
+
+    On a node line the cell on the side of (x, y) gives the slopes, so that a mirrored field gives mirrored slopes.
+    """
+    rows, columns = nodes.shape[1:]
+    cx, cy = np.clip(x + u, 0, (columns - 1) << 12), np.clip(y + v, 0, (rows - 1) << 12)
+    gx, gy = np.clip((cx - (u > 0)) >> 12, 0, columns - 2), np.clip((cy - (v > 0)) >> 12, 0, rows - 2)
+    tx, ty = cx - (gx << 12), cy - (gy << 12)
+    n00, n10, n01, n11 = nodes[:, gy, gx], nodes[:, gy, gx + 1], nodes[:, gy + 1, gx], nodes[:, gy + 1, gx + 1]
+    above = odd_round((n00 << 12) + (n10 - n00) * tx, 9)
+    below = odd_round((n01 << 12) + (n11 - n01) * tx, 9)
+    value = odd_round((above << 12) + (below - above) * ty, 12)
+    across = odd_round(((n10 - n00) << 12) + ((n11 - n01) - (n10 - n00)) * ty, 9)  # Q7 per 4 px is Q9, here Q12
+    return value, across, below - above  # Q10 per 4 px is Q12
+
+
+def invert(later: Int, goal: Int, x: Int, y: Int) -> Int:
+    """Flow [2, ...] with u = goal - later(x + u), by Newton's method from rest."""
+    u, v = np.zeros_like(x), np.zeros_like(y)
+    for _ in range(STEPS):
+        value, across, down = sample(later, x, y, u, v)
+        miss_x, miss_y = goal[0] - value[0] - u, goal[1] - value[1] - v
+        active = np.maximum(abs(miss_x), abs(miss_y)) > RESIDUAL_Q10
+        if not active.any():
+            break
+        xx, yx = np.clip(across, -SLOPE_LIMIT_Q12, SLOPE_LIMIT_Q12)
+        xy, yy = np.clip(down, -SLOPE_LIMIT_Q12, SLOPE_LIMIT_Q12)
+        determinant = np.maximum((4096 + xx) * (4096 + yy) - xy * yx, DETERMINANT_FLOOR_Q24).astype(np.float32)
+        for flow, numerator in ((u, (4096 + yy) * miss_x - xy * miss_y), (v, (4096 + xx) * miss_y - yx * miss_x)):
+            step = odd_truncate(numerator.astype(np.float32) / determinant * np.float32(4096))
+            step = np.where(active, np.clip(step, -STEP_LIMIT_Q10, STEP_LIMIT_Q10), 0)
+            flow[...] = np.clip(flow + step, -FLOW_LIMIT_Q10, FLOW_LIMIT_Q10)
+    return np.stack([u, v])
+
+
+def twice_gradient(field: Int) -> tuple[Int, Int]:
+    """Differences across and down over two samples [..., H, W]; at the border twice the one-sided difference."""
+    padded = np.pad(field, [(0, 0)] * (field.ndim - 2) + [(1, 1), (1, 1)])
+    for axis in (-1, -2):
+        line = np.moveaxis(padded, axis, 0)
+        line[0], line[-1] = 2 * line[1] - line[2], 2 * line[-2] - line[-3]
+    return padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2], padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
+
+
+def strain_of(flow: Int) -> NDArray[np.float32]:
+    """sqrt(u_x^2 + v_y^2 + (u_y + v_x)^2 / 2) of Q10 flow [2, H, W]."""
+    across, down = (np.clip(g, -GRADIENT_LIMIT_Q11, GRADIENT_LIMIT_Q11) for g in twice_gradient(flow))
+    twice_square = 2 * across[0] ** 2 + 2 * down[1] ** 2 + (down[0] + across[1]) ** 2  # Q22, below 2**31
+    return np.sqrt(twice_square.astype(np.float32) * np.float32(2.0**-23))
+
+
+def motion(
+    later: NDArray[np.int16], onset: NDArray[np.int16] | None, height: int, width: int, flow: bool, strain: bool
+) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+    """Flow [N, H, W, 2] in px and strain [N, H, W] of later nodes [N, 2, GH, GW]; see motion.motion."""
+    y, x = (g.astype(np.int64) * 1024 + 512 for g in np.mgrid[:height, :width])
+    still = np.zeros_like(x)
+    goal = np.stack([still, still]) if onset is None else sample(onset.astype(np.int64), x, y, still, still)[0]
+    flows = [invert(nodes.astype(np.int64), goal, x, y) for nodes in later]
+    shown = np.empty((len(later), height, width, 2), np.float32) if flow else None
+    strained = np.empty((len(later), height, width), np.float32) if strain else None
+    for index, one in enumerate(flows):
+        if shown is not None:
+            shown[index] = np.moveaxis(one, 0, -1).astype(np.float32) / np.float32(1024)
+        if strained is not None:
+            strained[index] = strain_of(one)
+    return shown, strained
