@@ -16,7 +16,7 @@ namespace {
 
 constexpr double kFalloffIod = 0.95;      // reach of the motion beyond the mesh border, inter-ocular distances
 constexpr double kIodCm = 6.386;          // inter-ocular distance of the canonical face
-constexpr int kBorderSamples = 4;         // points per border edge that carry its motion outwards
+constexpr int kBorderSamples = 3;         // points per border edge that carry its motion outwards
 constexpr double kBorderAtRestPx = 2;     // a border that moves less keeps the weights of the face at rest
 constexpr double kStillBorder = 1e-3;     // px or relative gain: nothing to continue
 constexpr double kAmbient = 0.45;         // share of light that does not depend on the normal
@@ -77,7 +77,7 @@ void rasterise(const FaceMesh& mesh, const std::vector<Vec3>& p, double origin, 
 MIE_CLONES void spread(double sx, double sy, double length, double t, size_t count, const double* x, const double* y, double* here,
                        double* there, double* total) {
     for (size_t n = 0; n < count; ++n) {
-        const double r2 = (sx - x[n]) * (sx - x[n]) + (sy - y[n]) * (sy - y[n]) + 1, w = length / (r2 * std::sqrt(r2));
+        const double r2 = (sx - x[n]) * (sx - x[n]) + (sy - y[n]) * (sy - y[n]) + 1, w = length / (r2 * r2);
         here[n] += w * (1 - t), there[n] += w * t, total[n] += w;
     }
 }
@@ -134,21 +134,22 @@ class Stage {
     static constexpr double kOrigin = -0.5;  // node 0 lies on the corner of pixel 0
 
     // How the border's motion continues at the nodes the mesh does not cover: transfinite Shepard interpolation, the integral of
-    // motion / r^3 along the border over the integral of 1 / r^3, so that it meets the border's own motion there; times a falloff
+    // motion / r^4 along the border over the integral of 1 / r^4, so that it meets the border's own motion there; times a falloff
     // that is flat at both ends. Weights lie node-innermost: every loop over nodes is a plain vector loop.
     struct Outside {
         std::vector<int> node;
         std::vector<double> weight;  // [border vertices][nodes], falloff included
     };
 
-    Outside outside_of(const std::vector<Vec3>& p, const std::vector<double>& depth) const {
+    Outside outside_of(const std::vector<Vec3>& p, const std::vector<double>& depth, bool keep_covered) const {
         const auto& loop = mesh_.boundary;
         Outside o;
         std::vector<double> x, y, falloff;
         for (int n = 0; n < nodes(); ++n) {
             const double nx = kOrigin + kNodeStepPx * (n % grid_width_), ny = kOrigin + kNodeStepPx * (n / grid_width_);
+            if (std::isfinite(depth[n]) && !keep_covered) continue;
             const double near2 = border_distance2(p, nx, ny), s = near2 / (falloff_px_ * falloff_px_);
-            // Covered nodes near the border are kept too: a border that moves a little may uncover them.
+            // Covered nodes near a border at rest are kept too: moving a little may uncover them.
             if (s >= 1 || (std::isfinite(depth[n]) && near2 > 4 * kBorderAtRestPx * kBorderAtRestPx)) continue;
             o.node.push_back(n), x.push_back(nx), y.push_back(ny), falloff.push_back((1 - s) * (1 - s));
         }
@@ -202,9 +203,9 @@ class Stage {
         if (border < kStillBorder) return f;
         Outside fresh;
         if (is_border_moving)
-            fresh = outside_of(p, depth);
+            fresh = outside_of(p, depth, false);
         else if (rest_outside_.node.empty())
-            rest_outside_ = outside_of(rest_, depth);
+            rest_outside_ = outside_of(rest_, depth, true);
         const Outside& o = is_border_moving ? fresh : rest_outside_;
         const size_t count = o.node.size();
         std::vector<double> dx(count), dy(count), gain(count);

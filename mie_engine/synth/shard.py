@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from .. import _core, kernels
 from ..errors import EnvironmentProblem, MieError
 from . import timeline
-from .action_units import UNITS, named
+from .action_units import UNITS
 from .au_csv import AuTable
 from .encode import frame_format, open_encoder, suffix
 from .facestore import FaceStore
@@ -140,11 +140,10 @@ def _clips(job: ShardJob, tar: _core.TarWriter, rows: Rows) -> Iterator[tuple[di
     parts = ["onset", "apex"] if plan.content == "pair" else [f"{t:03d}" for t in range(plan.frames)]
     noise_q15, key0 = kernels.noise_word(plan.noise_sigma), int(plan.hash[:8], 16)
     level = _core.best_simd() if job.simd == "auto" else job.simd
-    for i in range(len(rows)):
+    for i, facts in enumerate(_facts(plan, rows)):
         if job.stop.is_set():
             raise Stopped("stopped; run the same command again to finish.")
-        key = str(rows.key[i])
-        names = [f"{key}.{part}.{ending}" for part in parts]
+        names = [f"{facts['key']}.{part}.{ending}" for part in parts]
         clip_key = (key0, int(rows.index[i]) & 0xFFFFFFFF)
         if job.backend == "cpu":
             entries = tar.add_clip(rig.source.native, coefficients[i], names, noise_q15, *clip_key, encoder, level)
@@ -152,46 +151,46 @@ def _clips(job: ShardJob, tar: _core.TarWriter, rows: Rows) -> Iterator[tuple[di
             frames = kernels.render(rig.source, coefficients[i], format=frame_format(plan.encoder), noise_sigma=plan.noise_sigma, key=clip_key,
                                     backend=job.backend)  # fmt: skip
             entries = tar.add_frames(frames, plan.size, plan.size, names, encoder)
-        yield _record(job, tar, rows, i, entries, {})
+        yield _add_record(tar, facts, entries, plan)
 
 
 def _features(job: ShardJob, tar: _core.TarWriter, rows: Rows) -> Iterator[tuple[dict[str, Any], int]]:
     maps, ranges = feature_maps(job.plan, job.faces.load(int(rows.identity[0])), rows, backend=job.backend)
-    for i in range(len(rows)):
+    for i, facts in enumerate(_facts(job.plan, rows)):
         if job.stop.is_set():
             raise Stopped("stopped; run the same command again to finish.")
         file = io.BytesIO()
         np.save(file, maps[i], allow_pickle=False)
-        entry = tar.add(f"{rows.key[i]}.npy", file.getvalue())
-        yield _record(job, tar, rows, i, [entry], {"ranges": ranges[i].ravel().tolist()})
+        entry = tar.add(f"{facts['key']}.npy", file.getvalue())
+        yield _add_record(tar, facts | {"ranges": ranges[i].ravel().tolist()}, [entry], job.plan)
 
 
-def _record(job: ShardJob, tar: _core.TarWriter, rows: Rows, i: int, entries: list[tuple[int, int]], more: dict[str, Any]) -> tuple[dict[str, Any], int]:
-    """Write the sample's JSON, return its row of the index and the bytes written."""
-    plan = job.plan
-    label7 = int(rows.label7[i])
-    meta: dict[str, Any] = {
-        "key": str(rows.key[i]),
-        "identity": plan.identities[int(rows.identity[i])].name,
-        "label3": int(rows.label3[i]),
-        "label7": label7 if label7 >= 0 else None,
-        "emotion": str(rows.emotion[i]),
-        "source": str(rows.source[i]),
-        "one_sided": str(rows.one_sided[i]),
-        "apex_frame": 1 if plan.content != "clip" else int(rows.apex_frame[i]),
-        "onset_to_apex_s": round(float(rows.onset_to_apex_s[i]), 6),
-        "duration_s": round(float(rows.duration_s[i]), 6),
-    } | more
-    au = {"au_onset": _rounded(rows.onset[i]), "au_apex": _rounded(rows.apex[i])}
-    text = json.dumps(meta | {name: named(np.array(vector)) for name, vector in au.items()}, sort_keys=True, separators=(",", ":"))
-    entry = tar.add(f"{rows.key[i]}.json", text.encode())
-    all_entries = [*entries, entry]
-    record = meta | au | {"seed": plan.seed, "offsets": [o for o, _ in all_entries], "sizes": [s for _, s in all_entries]}
-    return record, sum(s for _, s in all_entries)
+def _facts(plan: Plan, rows: Rows) -> list[dict[str, Any]]:
+    """What the index and the JSON say of every row, as plain Python values."""
+    columns = {
+        "key": rows.key.tolist(),
+        "identity": [plan.identities[i].name for i in rows.identity.tolist()],
+        "label3": rows.label3.tolist(),
+        "label7": [label if label >= 0 else None for label in rows.label7.tolist()],
+        "emotion": rows.emotion.tolist(),
+        "source": rows.source.tolist(),
+        "one_sided": rows.one_sided.tolist(),
+        "apex_frame": rows.apex_frame.tolist(),
+        "onset_to_apex_s": rows.onset_to_apex_s.round(6).tolist(),
+        "duration_s": rows.duration_s.round(6).tolist(),
+        "au_onset": rows.onset.round(6).tolist(),
+        "au_apex": rows.apex.round(6).tolist(),
+    }
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def _rounded(vector: np.ndarray[Any, Any]) -> list[float]:
-    return [round(float(v), 6) for v in vector]
+def _add_record(tar: _core.TarWriter, facts: dict[str, Any], entries: list[tuple[int, int]], plan: Plan) -> tuple[dict[str, Any], int]:
+    """Write the sample's JSON; return its row of the index and the bytes written."""
+    vectors = {name: {unit: v for unit, v in zip(UNITS, facts[name], strict=True) if v} for name in ("au_onset", "au_apex")}
+    text = json.dumps(facts | vectors, sort_keys=True, separators=(",", ":"))
+    all_entries = [*entries, tar.add(f"{facts['key']}.json", text.encode())]
+    sizes = [size for _, size in all_entries]
+    return facts | {"seed": plan.seed, "offsets": [offset for offset, _ in all_entries], "sizes": sizes}, sum(sizes)
 
 
 _SCHEMA = [

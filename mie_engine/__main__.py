@@ -1,0 +1,3 @@
+from mie_engine.cli import main
+
+main()
