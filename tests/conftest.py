@@ -1,4 +1,5 @@
 """Fixtures for all tests: shared reference material and a seeded random generator."""
+
 from __future__ import annotations
 
 import os

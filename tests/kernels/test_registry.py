@@ -1,4 +1,5 @@
 """The registry: an explicit backend runs or raises with its reason; auto takes the first that runs; contracts refuse with advice."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from mie_engine import kernels
 from mie_engine.errors import BackendError, RangeError, ShapeError, UsageError
 from mie_engine.kernels import registry, require
@@ -48,7 +50,7 @@ def test_explicit_backend_runs_or_raises_with_the_reason(double):
 
 
 def test_unknown_names_are_refused(double):
-    with pytest.raises(UsageError, match="op is 'sharpen', allowed are .*render"):
+    with pytest.raises(UsageError, match=r"op is 'sharpen', allowed are .*render"):
         kernels.backends("sharpen")
     with pytest.raises(UsageError, match="backend 'opencl' is unknown"):
         double.backend("opencl")
