@@ -132,6 +132,22 @@ def test_whole_pixel_shift_is_a_shift(level, rng):
 
 
 @pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("slope", [-1.3, -1.1, -0.9, -0.6, 0.4, 0.7, 0.8, 0.9, 1.0, 1.05, 1.1, 1.2, 1.3])
+def test_steep_ramps_fill_the_source_windows(level, axis, slope, rng):
+    """Displacement that changes by up to 8 px over 8 px and back: the widest that a vector's source window just holds, or no longer."""
+    basis = np.zeros(grids(64, 80, 1, 2), np.int16)
+    basis[0, axis] = (
+        np.rint(np.arange(basis.shape[3 - axis]) % 6 * 4 * slope * 512).astype(np.int16).reshape((1, -1) if axis == 0 else (-1, 1))
+    )
+    source = kernels.RenderSource(rng.integers(0, 256, (64, 80, 3), np.uint8), basis)
+    c = np.array([[4096], [-3900]], np.int16)
+    for format in FORMATS:
+        expected = kernels.render(source, c, format=format, backend="ref")
+        assert np.array_equal(kernels.render(source, c, format=format, simd=level), expected), format
+
+
+@pytest.mark.parametrize("level", LEVELS)
 def test_batches_split_and_permute_without_changing_a_byte(level, rng):
     source, c = face_like(rng, 61, 90), curves(rng, 7)
     options = {"noise_sigma": 2.0, "key": (5, 6), "simd": level}
