@@ -1,4 +1,5 @@
 """Which backends an op has, which of them run here and why not: an explicit choice runs or raises, `auto` takes the first that runs."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from . import require
 
 ORDER = ("cuda", "triton", "cpu", "ref")  # what `auto` prefers
 AVAILABLE = "available"
+
+Run = Callable[[Any], Any]
 
 OPS: dict[str, Op] = {}
 
@@ -22,16 +25,16 @@ class Op:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._run: dict[str, Callable[[Any], Any]] = {}
+        self._run: dict[str, Run] = {}
         self._missing: dict[str, Callable[[], str | None]] = {}
         OPS[name] = self
 
-    def backend(self, name: str, missing: Callable[[], str | None] = lambda: None) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+    def backend(self, name: str, missing: Callable[[], str | None] = lambda: None) -> Callable[[Run], Run]:
         """Register the decorated function as a backend."""
         if name not in ORDER:
             raise UsageError(f"{self.name}: backend {name!r} is unknown, allowed are {', '.join(ORDER)}")
 
-        def register(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def register(run: Run) -> Run:
             self._run[name] = run
             self._missing[name] = missing
             return run
@@ -58,7 +61,8 @@ class Op:
         if backend == "auto":
             return available[0]
         if backend not in available:
-            raise BackendError(f"{self.name}: backend {backend!r} cannot run here: {reasons[backend]}; available are {', '.join(available)}")
+            others = ", ".join(available)
+            raise BackendError(f"{self.name}: backend {backend!r} cannot run here: {reasons[backend]}; available are {others}")
         return backend
 
     def run(self, call: Any, backend: str) -> Any:
@@ -82,7 +86,7 @@ def choose(name: str, backend: str) -> str:
 
 
 def explain(name: str) -> dict[str, str]:
-    """Every backend of an op with "available" or the reason why it cannot run here, preferred first. Raises UsageError for an unknown op."""
+    """Every backend of an op, preferred first, with "available" or why it cannot run here. Raises UsageError for an unknown op."""
     return op(name).explain()
 
 

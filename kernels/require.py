@@ -1,4 +1,5 @@
 """Contract checks: each says what was given, what is allowed and what to do."""
+
 from __future__ import annotations
 
 import re
@@ -30,7 +31,7 @@ def shape(name: str, array: Any, pattern: str, *, dtype: str, hint: str = "") ->
     )
     if not fits:
         raise ShapeError(f"{name} has shape {list(array.shape)}, expected {pattern}{advice}")
-    return array.shape
+    return tuple(array.shape)
 
 
 def between(name: str, value: Any, low: float, high: float, hint: str = "") -> float:

@@ -1,6 +1,9 @@
-"""Fixtures that every test may use."""
+"""Fixtures for all tests: shared reference material and a seeded random generator."""
+
+from __future__ import annotations
 
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +12,16 @@ import pytest
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of shared material (faces with known landmarks, meshes), which does not come with the source."""
-    folder = Path(os.environ.get("MIE_SHARED") or Path(__file__).resolve().parents[2] / "shared")
+    """The folder of reference material (faces, parity data): $MIE_SHARED, or ../shared beside the repository."""
+    folder = Path(os.environ.get("MIE_SHARED", Path(__file__).resolve().parents[2] / "shared"))
     if not folder.is_dir():
-        pytest.skip(f"no shared material in {folder} (set MIE_SHARED): comparison with the reference data was not tested")
+        pytest.skip(f"reference material not found at {folder}: parity with published data and real faces is NOT tested; set MIE_SHARED")
     return folder
 
 
 @pytest.fixture
-def rng() -> np.random.Generator:
-    """Random numbers, the same in every run."""
-    return np.random.default_rng(20240607)
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """A generator seeded by the test's name; the seed is printed, and shown when the test fails."""
+    seed = zlib.crc32(request.node.nodeid.encode())
+    print(f"rng seed {seed}")
+    return np.random.default_rng(seed)

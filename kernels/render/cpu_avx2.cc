@@ -29,7 +29,6 @@ MIE_INLINE void keep(void* to, __m256i v) { _mm256_storeu_si256(static_cast<__m2
 
 // ---- a strip: everything that is prepared once for one row of cells
 
-template <bool kHalf>
 struct Strip {
     explicit Strip(int width)
         : padded((width + 31) & ~31),
@@ -241,7 +240,7 @@ MIE_AVX2 void planes(const PlaneJob& given) {
     const __m256i noise_q15 = _mm256_set1_epi16(int16_t(job.noise_q15));
     const __m256i ramp = _mm256_setr_epi16(0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7);
     const PhiloxKeys keys(job.key[0], job.key[1]);
-    Strip<kHalf> strip(job.width);
+    Strip strip(job.width);
     for (int field = 0; field < kFields; ++field) across<kHalf>(job.nodes + field * grid_nodes, job.width, strip.lower[field]);
 
     for (int y = 0; y < job.height; y += kRows) {
@@ -316,6 +315,7 @@ MIE_AVX2 void planes(const PlaneJob& given) {
             // Row by row
             for (int row = 0; row < rows; ++row) {
                 const Taps taps = taps_of<kHalf>(value[0], value[1], index_offset, low_y);
+                MIE_UNROLL
                 for (int plane = 0; plane < kPlanes; ++plane) {
                     const uint8_t* source = job.source[plane] + ptrdiff_t(y + row) * job.source_stride + x;
                     const uint8_t* left = source + ptrdiff_t(left_y) * job.source_stride + left_x;

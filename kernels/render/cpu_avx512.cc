@@ -361,6 +361,7 @@ MIE_AVX512 void planes(const PlaneJob& given) {
             for (int row = 0; row < rows; ++row) {
                 const Taps taps = taps_of<kHalf>(dx.value, dy.value);
                 __m512i pixels[kPlanes];
+                MIE_UNROLL
                 for (int plane = 0; plane < kPlanes; ++plane) {
                     const uint8_t* from = job.source[plane] + ptrdiff_t(y + row + low) * job.source_stride + x - kBorderPx;
                     const Wide value = sample(from, job.source_stride, taps, low, high);

@@ -1,4 +1,5 @@
 """render: frames of a face from coefficient vectors; displacement, shading and sensor noise in one integer pass."""
+
 from __future__ import annotations
 
 import importlib
@@ -9,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import require
 from ...errors import BackendError, RangeError, ShapeError, UsageError
 from ...limits import MAX_CHANNELS, MAX_COEFFICIENT_SUM_Q12, MAX_NOISE_LEVELS, MAX_RENDER_BYTES, MAX_WIDTH_PX, MAX_WORKERS
+from .. import require
 from ..registry import Op
 from . import ref
 
@@ -68,6 +69,15 @@ class RenderCall:
     first_frame: int
     simd: str
     threads: int
+    out: NDArray[np.uint8] | None
+
+
+def frame_shape(source: RenderSource, frames: int, format: str) -> tuple[int, ...]:
+    """Shape of what `render` returns."""
+    height, width, _ = source.pixels.shape
+    if format == "yuv420":
+        return frames, height * width + 2 * ((height + 1) // 2) * ((width + 1) // 2)
+    return (frames, height, width, 3) if format == "rgb" else (frames, 3, height, width)
 
 
 def noise_word(sigma: float) -> int:
@@ -86,6 +96,7 @@ def render(
     backend: str = "auto",
     simd: str = "auto",
     threads: int = 1,
+    out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """Render one frame per coefficient vector: the source, displaced, shaded and noisy. Byte-identical on every backend.
 
@@ -99,12 +110,14 @@ def render(
         backend: "auto", "cuda", "triton", "cpu" or "ref"; all but "auto" run or raise.
         simd: instruction set of the cpu backend: "auto", "scalar", "avx2" or "avx512"; all but "auto" run or raise.
         threads: threads of the cpu backend, 1 to 256; any number gives the same bytes.
+        out: array of the result's shape to fill and return, contiguous; an earlier result serves well. A new array of this size can cost
+            the system more time (fresh memory pages) than rendering it.
 
     Returns:
         uint8 [T, H, W, 3] for "rgb", [T, 3, H, W] for "planar", [T, bytes] for "yuv420": Y, then Cb and Cr of half size.
 
     Raises:
-        ShapeError: coefficients of another shape or dtype.
+        ShapeError: coefficients or out of another shape or dtype.
         RangeError: a number outside its range.
         UsageError: an unknown format, backend or instruction set.
         BackendError: the backend or instruction set asked for cannot run here.
@@ -116,8 +129,8 @@ def render(
         raise ShapeError(f"render: coefficients have {channels} channels, expected {len(source.basis)}, one per basis grid")
     sums = np.abs(coefficients.astype(np.int32)).sum(1)
     if int(sums.max()) > MAX_COEFFICIENT_SUM_Q12:
-        frame = int(sums.argmax())
-        raise RangeError(f"render: sum of |coefficients| is {sums[frame]} in frame {frame}, at most {MAX_COEFFICIENT_SUM_Q12}; scale them down")
+        frame, limit = int(sums.argmax()), MAX_COEFFICIENT_SUM_Q12
+        raise RangeError(f"render: sum of |coefficients| is {sums[frame]} in frame {frame}, at most {limit}; scale them down")
     require.one_of("render: format", format, FORMATS)
     require.one_of("render: simd", simd, SIMD)
     sigma = require.between("render: noise_sigma", noise_sigma, 0, MAX_NOISE_LEVELS)
@@ -125,6 +138,10 @@ def render(
         raise UsageError(f"render: key is {key!r}, expected two words (seed, clip)")
     words = tuple(require.integer("render: key", word, 0, UINT32) for word in key)
     require.integer("render: frames * bytes", frames * source.pixels.size, 1, MAX_RENDER_BYTES, "render fewer frames per call")
+    if out is not None:
+        require.shape("render: out", out, str(list(frame_shape(source, frames, format))), dtype="uint8", hint="pass an earlier result")
+        if not (out.flags.c_contiguous and out.flags.writeable):
+            raise UsageError("render: out is read-only or not contiguous, expected a writeable C-contiguous array; pass an earlier result")
     call = RenderCall(
         source=source,
         coefficients=np.ascontiguousarray(coefficients),
@@ -134,13 +151,14 @@ def render(
         first_frame=require.integer("render: first_frame", first_frame, 0, UINT32),
         simd=simd,
         threads=require.integer("render: threads", threads, 1, MAX_WORKERS),
+        out=out,
     )
     if simd != "auto":
         if backend not in ("auto", "cpu"):
             raise UsageError(f"render: simd {simd!r} belongs to backend 'cpu', but backend is {backend!r}; leave one of them out")
         backend = "cpu"
-    frames_out: NDArray[np.uint8] = RENDER.run(call, backend)
-    return frames_out
+    rendered: NDArray[np.uint8] = RENDER.run(call, backend)
+    return rendered
 
 
 def _core() -> Any:
@@ -157,7 +175,11 @@ def _core_missing() -> str | None:
 
 @RENDER.backend("ref")
 def _render_ref(call: RenderCall) -> NDArray[np.uint8]:
-    return ref.render(call)
+    frames = ref.render(call)
+    if call.out is None:
+        return frames
+    call.out[...] = frames
+    return call.out
 
 
 @RENDER.backend("cpu", missing=_core_missing)
@@ -168,7 +190,7 @@ def _render_cpu(call: RenderCall) -> NDArray[np.uint8]:
     if level not in levels:
         raise BackendError(f"render: simd {level!r} cannot run on this processor, which has {', '.join(levels)}")
     frames: NDArray[np.uint8] = core.render(
-        call.source.native, call.coefficients, call.format, call.noise_q15, *call.key, call.first_frame, level, call.threads
+        call.source.native, call.coefficients, call.format, call.noise_q15, *call.key, call.first_frame, level, call.threads, call.out
     )
     return frames
 

@@ -3,6 +3,7 @@
 Units: coefficient Q12; basis Q9 px and gain Q14; node Q7 px and Q12; pixel displacement Q10 px (Q11 of chroma px) and gain Q15; value Q7.
 `>>` is the arithmetic shift. Grid node g lies on the pixel corner 4 g - 1/2, so a cell holds 4 px at 1/8, 3/8, 5/8 and 7/8.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -26,18 +27,20 @@ WORD = np.uint64(0xFFFFFFFF)
 HALF_WORD = np.uint64(32)
 
 # round(42 q), q the half-normal quantile at (i + 1/2) / 128: fixed data, part of the definition
-NOISE_TABLE: Integers = np.array(
-    [0, 1, 1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6, 6, 6, 7, 7, 8, 8, 8, 9, 9, 10, 10, 11, 11, 11, 12, 12, 13, 13]
-    + [14, 14, 14, 15, 15, 16, 16, 17, 17, 18, 18, 18, 19, 19, 20, 20, 21, 21, 22, 22, 23, 23, 24, 24, 25, 25, 26, 26, 27, 27, 28, 28]
-    + [29, 29, 30, 30, 31, 31, 32, 32, 33, 33, 34, 35, 35, 36, 36, 37, 38, 38, 39, 39, 40, 41, 41, 42, 43, 43, 44, 45, 46, 46, 47, 48]
-    + [49, 50, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 63, 64, 65, 67, 68, 70, 71, 73, 75, 77, 79, 82, 85, 88, 93, 98, 106, 121],
+NOISE_TABLE: Integers = np.fromstring(
+    "0 1 1 1 2 2 3 3 3 4 4 5 5 6 6 6 7 7 8 8 8 9 9 10 10 11 11 11 12 12 13 13 "
+    "14 14 14 15 15 16 16 17 17 18 18 18 19 19 20 20 21 21 22 22 23 23 24 24 25 25 26 26 27 27 28 28 "
+    "29 29 30 30 31 31 32 32 33 33 34 35 35 36 36 37 38 38 39 39 40 41 41 42 43 43 44 45 46 46 47 48 "
+    "49 50 50 51 52 53 54 55 56 57 58 59 60 61 63 64 65 67 68 70 71 73 75 77 79 82 85 88 93 98 106 121",
     np.int64,
+    sep=" ",
 )
 
 
 def odd_round(value: Integers, shift: int) -> Integers:
     """round(value / 2**shift), ties away from zero: odd_round(-v) == -odd_round(v), which keeps mirrored input exactly mirrored."""
-    return (value + (1 << (shift - 1)) - (value < 0)) >> shift
+    rounded: Integers = (value + (1 << (shift - 1)) - (value < 0)) >> shift
+    return rounded
 
 
 def grid_size(pixels: int) -> int:
@@ -59,7 +62,8 @@ def field(nodes: NDArray[np.int16], height: int, width: int, half: bool) -> Inte
     across, down = (4 * (x & 1) + 2, 4 * (y & 1) + 2) if half else (2 * (x & 3) + 1, 2 * (y & 3) + 1)  # eighths of a cell
     i, j = x >> shift, y >> shift
     row = odd_round(8 * n[:, i] + (n[:, i + 1] - n[:, i]) * across, 3)
-    return 8 * row[j] + (row[j + 1] - row[j]) * down[:, None]
+    exact: Integers = 8 * row[j] + (row[j + 1] - row[j]) * down[:, None]
+    return exact
 
 
 def sample(plane: Bytes, dx: Integers, dy: Integers, half: bool) -> Integers:
@@ -75,8 +79,8 @@ def sample(plane: Bytes, dx: Integers, dy: Integers, half: bool) -> Integers:
     def tap(row: Integers, column: Integers) -> Integers:
         return source[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
 
-    upper = (128 - fx) * tap(y, x) + fx * tap(y, x + 1)
-    lower = (128 - fx) * tap(y + 1, x) + fx * tap(y + 1, x + 1)
+    upper: Integers = (128 - fx) * tap(y, x) + fx * tap(y, x + 1)
+    lower: Integers = (128 - fx) * tap(y + 1, x) + fx * tap(y + 1, x + 1)
     return upper + (((lower - upper) * fy + (1 << (bits - 1))) >> bits)
 
 
@@ -103,8 +107,9 @@ def noise(height: int, width: int, noise_q15: int, key: tuple[int, int], frame: 
     words = np.stack(philox4x32(np.broadcast_arrays((x >> 4)[None], y[:, None], frame, plane), key))
     word = np.where(x >> 3 & 1, np.where(x >> 2 & 1, words[3], words[2]), np.where(x >> 2 & 1, words[1], words[0]))
     byte = (word >> (8 * (x & 3)).astype(np.uint64) & np.uint64(255)).astype(np.int64)
-    value = np.where(byte >= 128, -NOISE_TABLE[byte & 127], NOISE_TABLE[byte & 127])
-    return (256 * value * noise_q15 + (1 << 14)) >> 15
+    value: Integers = np.where(byte >= 128, -NOISE_TABLE[byte & 127], NOISE_TABLE[byte & 127])
+    scaled: Integers = (256 * value * noise_q15 + (1 << 14)) >> 15
+    return scaled
 
 
 def ycbcr(rgb: Bytes) -> Bytes:
@@ -120,7 +125,8 @@ def halve(plane: Bytes) -> Bytes:
     """Rounded mean of 2 x 2 px; the last row and column of odd sizes count twice."""
     height, width = plane.shape
     p = np.pad(plane, ((0, height & 1), (0, width & 1)), "edge").astype(np.int64)
-    return ((p[::2, ::2] + p[::2, 1::2] + p[1::2, ::2] + p[1::2, 1::2] + 2) >> 2).astype(np.uint8)
+    mean: Integers = (p[::2, ::2] + p[::2, 1::2] + p[1::2, ::2] + p[1::2, 1::2] + 2) >> 2
+    return mean.astype(np.uint8)
 
 
 def render_plane(
@@ -129,13 +135,14 @@ def render_plane(
     """One plane [h, w] of one frame; nodes int16 [2 or 3, GH, GW]; half: a chroma plane of 4:2:0, whose zero is 128."""
     height, width = plane.shape
     zero = 128 << 7 if half else 0
-    value = sample(plane, field(nodes[0], height, width, half), field(nodes[1], height, width, half), half) - zero
+    value: Integers = sample(plane, field(nodes[0], height, width, half), field(nodes[1], height, width, half), half) - zero
     if len(nodes) == 3:
         gain = field(nodes[2], height, width, half)
         value = np.minimum(value + ((value * gain + (1 << 14)) >> 15), 32767)
     if noise_q15:
         value = np.clip(value + noise(height, width, noise_q15, key, frame, index), -32768, 32767)
-    return np.clip((value + zero + 64) >> 7, 0, 255).astype(np.uint8)
+    rounded: Integers = np.clip((value + zero + 64) >> 7, 0, 255)
+    return rounded.astype(np.uint8)
 
 
 def source_planes(pixels: Bytes, format: str) -> list[Bytes]:
