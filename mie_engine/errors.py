@@ -1,4 +1,5 @@
 """The error tree: every error says what was given, what is allowed and what to do, and carries the exit code of its kind."""
+
 from __future__ import annotations
 
 

@@ -1,4 +1,5 @@
 """Every numeric limit of the product, in one table. Inputs are checked against these before any work is done."""
+
 from __future__ import annotations
 
 # images

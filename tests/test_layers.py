@@ -19,7 +19,15 @@ MAY_IMPORT = {
     "bench": {"kernels", "runtime", "models", "synth", "recog", "eval"},
     "cli": {"kernels", "runtime", "models", "synth", "recog", "eval", "cluster", "serve", "bench"},
 }
-FORBIDDEN_OUTSIDE = {"torch": {"models"}, "cv2": {"bench"}, "skimage": {"bench"}, "scipy": {"bench"}, "pickle": set(), "typer": {"cli"}, "rich": {"cli"}}
+FORBIDDEN_OUTSIDE = {
+    "torch": {"models"},
+    "cv2": {"bench"},
+    "skimage": {"bench"},
+    "scipy": {"bench"},
+    "pickle": set(),
+    "typer": {"cli"},
+    "rich": {"cli"},
+}
 
 
 def files():

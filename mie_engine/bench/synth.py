@@ -77,7 +77,10 @@ def peers(cv2: Any, scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
     moves = -scene.field[at[:, 1], at[:, 0]]
 
     def frames() -> list[Any]:
-        return [cv2.remap(image, scene.field * np.float32(e) + grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101) for e in scene.envelope]
+        return [
+            cv2.remap(image, scene.field * np.float32(e) + grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+            for e in scene.envelope
+        ]
 
     def to_files() -> None:
         for i, frame in enumerate(frames()):
@@ -97,7 +100,9 @@ def peers(cv2: Any, scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
     def piecewise_affine() -> None:
         for i, e in enumerate(scene.envelope):
             transform = PiecewiseAffineTransform.from_estimate(points + e * moves, points)
-            cv2.imwrite(str(folder / f"{i}.jpg"), (warp(image, transform, mode="edge") * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+            cv2.imwrite(
+                str(folder / f"{i}.jpg"), (warp(image, transform, mode="edge") * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+            )
 
     def thin_plate() -> None:
         matches = [cv2.DMatch(i, i, 0) for i in range(len(points))]
@@ -224,8 +229,12 @@ def run(rounds: int = 7) -> list[Row]:
     rows = [*speed(cv2, scene, rounds), quality(cv2, scene), two_workers(scene)]
     rows += [memory(clips, content) for content in ("pair", "features") for clips in (1_000, 100_000)]
     times = {row["case"]: row["ms_per_clip"] for row in rows if row["table"] == "speed"}
-    goals = [{"table": "goal", "case": f"{case} vs {peer}", "goal": goal, "reached": times[peer] / times[case]} for case, peer, goal in GOALS]
-    goals.append({"table": "goal", "case": "two workers vs one", "goal": 1.8, "reached": next(r["ratio"] for r in rows if r["table"] == "workers")})
+    goals = [
+        {"table": "goal", "case": f"{case} vs {peer}", "goal": goal, "reached": times[peer] / times[case]} for case, peer, goal in GOALS
+    ]
+    goals.append(
+        {"table": "goal", "case": "two workers vs one", "goal": 1.8, "reached": next(r["ratio"] for r in rows if r["table"] == "workers")}
+    )
     return rows + [goal | {"holds": goal["reached"] >= goal["goal"]} for goal in goals]
 
 
@@ -239,7 +248,9 @@ def main(json: bool = False, rounds: int = 7) -> None:
         part = [row for row in rows if row["table"] == table]
         print(f"\n{table}")
         for row in part:
-            figures = ", ".join(f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items() if key not in ("table", "case"))
+            figures = ", ".join(
+                f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
+                for key, value in row.items()
+                if key not in ("table", "case")
+            )
             print(f"  {row['case']:<72} {figures}")
-
-

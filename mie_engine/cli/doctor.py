@@ -36,7 +36,12 @@ def examine() -> dict[str, Any]:
     found = {name: importlib.metadata.version(name) for name in PACKAGES}
     extras = {extra: _extra(modules) for extra, modules in EXTRAS.items()}
     return {
-        "engine": {"mie_engine": __version__, "runtime": _core.__version__, "python": platform.python_version(), "system": platform.platform()},
+        "engine": {
+            "mie_engine": __version__,
+            "runtime": _core.__version__,
+            "python": platform.python_version(),
+            "system": platform.platform(),
+        },
         "processor": {"cores": os.cpu_count(), "simd": f"{_core.best_simd()} (of {', '.join(_core.simd_levels())})"},
         "packages": found,
         "extras": extras,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mie_engine import _core  # type: ignore[attr-defined]
+from mie_engine import _core
 from mie_engine.limits import MAX_FACES_PER_IMAGE
 from mie_engine.runtime.session import Session
 

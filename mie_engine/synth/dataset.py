@@ -56,7 +56,15 @@ class Report:
     skipped: tuple[tuple[str, str], ...] = field(default=())
 
 
-def scan_faces(faces: Any, size: int, *, cache: Path | None = None, known: frozenset[str] = frozenset(), workers: int = 1, progress: Progress = lambda files, usable: None) -> Inputs:
+def scan_faces(
+    faces: Any,
+    size: int,
+    *,
+    cache: Path | None = None,
+    known: frozenset[str] = frozenset(),
+    workers: int = 1,
+    progress: Progress = lambda files, usable: None,
+) -> Inputs:
     """Find and check every face of a call, each image once.
 
     Args:
@@ -199,7 +207,9 @@ def write_file(path: Path, data: bytes) -> None:
         sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise EnvironmentProblem(f"{path}: {error.strerror}. Free space or choose another folder, then run the same command again.") from error
+        raise EnvironmentProblem(
+            f"{path}: {error.strerror}. Free space or choose another folder, then run the same command again."
+        ) from error
 
 
 def _settle_plan(plan: Plan, out: Path) -> None:
@@ -208,7 +218,9 @@ def _settle_plan(plan: Plan, out: Path) -> None:
     if path.exists():
         there = Plan.from_json(path.read_bytes())
         if there.hash != plan.hash:
-            raise PlanError(f"{path}: this folder holds another dataset ({_difference(there, plan)}). Choose another folder, or the same options.")
+            raise PlanError(
+                f"{path}: this folder holds another dataset ({_difference(there, plan)}). Choose another folder, or the same options."
+            )
     else:
         write_file(path, plan.to_json().encode())
 

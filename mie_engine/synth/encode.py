@@ -1,4 +1,5 @@
 """encode: frames -> image files. JPEG straight from YUV 4:2:0 planes through libjpeg-turbo; PNG when pixels must survive."""
+
 from __future__ import annotations
 
 import importlib.metadata

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mie_engine import _core, limits  # type: ignore[attr-defined]
+from mie_engine import _core, limits
 from mie_engine.errors import InputError, RangeError, ShapeError
 from mie_engine.synth.decode import decode_rgb
 from mie_engine.synth.image import StrPath, as_rgb, read_image_bytes

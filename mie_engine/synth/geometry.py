@@ -2,6 +2,7 @@
 
 The work is done in libmie (csrc/src/geometry.cc); here stands which mesh shapes make an action unit.
 """
+
 from __future__ import annotations
 
 import functools
@@ -61,7 +62,9 @@ def face_mesh() -> _core.FaceMesh:
     """The canonical mesh with the shape of every engine unit, made exactly symmetric: the left unit is the mirrored right one."""
     with np.load(MESH_FILE, allow_pickle=False) as table:
         canonical = table["canonical"].astype(np.float64)
-        shapes = {str(name): delta.astype(np.float64) * INTEROCULAR_CM for name, delta in zip(table["names"], table["delta_iod"], strict=True)}
+        shapes = {
+            str(name): delta.astype(np.float64) * INTEROCULAR_CM for name, delta in zip(table["names"], table["delta_iod"], strict=True)
+        }
         triangles = table["faces"].tolist()
     mirror = mirror_permutation(canonical)
 

@@ -84,7 +84,9 @@ def render(
     identity = Identity(face.name, face.source_sha256)
     still = {} if drift else {"drift": Drift(0.0, 0.0, 0.0)}
     content = "pair" if frames == 2 else "clip"
-    plan = make_plan(clips=1, seed=seed, identities=(identity,), content=content, frames=frames, size=face.size, noise_sigma=noise_sigma, **still)
+    plan = make_plan(
+        clips=1, seed=seed, identities=(identity,), content=content, frames=frames, size=face.size, noise_sigma=noise_sigma, **still
+    )
     rows = replace(plan.rows(0, 1), onset=start[None], apex=apex[None])
     curves, pose = timeline.intensity(rows, frames)[0], timeline.pose(rows, frames)[0]
     rig = Rig.of(face, curves.max(0))
