@@ -16,8 +16,11 @@ MAX_DISPLACEMENT_PX = 28.0  # node limit, Q7 in int16
 MAX_CHANNELS = 128  # basis grids of one face
 MAX_COEFFICIENT_SUM_Q12 = 32767  # sum of |c| per frame: keeps node sums below 2**30
 MAX_NOISE_LEVELS = 84.0
+MAX_RENDER_BYTES = 4 * 2**30  # frames of one call, in memory at once
 MIN_FRAMES = 2
 MAX_FRAMES = 512
+MAX_LATTICE_PX = 16384  # from the source's origin: Q16 positions of feature maps stay in int32
+MIN_BLUR_SIGMA, MAX_BLUR_SIGMA = 0.5, 4.0  # lattice px, random fields of feature maps: 13 taps hold 3 deviations
 
 # plans
 MAX_CLIPS = 100_000_000
