@@ -22,6 +22,8 @@ MAX_NOISE_LEVELS = 84.0
 MAX_RENDER_BYTES = 4 * 2**30  # frames of one call, in memory at once
 MIN_FRAMES = 2
 MAX_FRAMES = 512
+MAX_LATTICE_PX = 16384  # from the source's origin: Q16 positions of feature maps stay in int32
+MIN_BLUR_SIGMA, MAX_BLUR_SIGMA = 0.5, 4.0  # lattice px, random fields of feature maps: 13 taps hold 3 deviations
 
 # plans
 MAX_CLIPS = 100_000_000

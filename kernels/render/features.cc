@@ -14,6 +14,8 @@
 namespace mie {
 namespace {
 
+using namespace inverse;
+
 constexpr int kBudgetQ12 = 32767;
 constexpr int kLatticeFlowLimitQ14 = (1 << 20) - 1;
 constexpr int kTileX = 8, kTileY = 4;
@@ -86,11 +88,9 @@ MIE_MOTION_BODY void make_nodes(const FeatureParams& p, int sample, Scratch& s) 
     if (p.relative && add_relative(p, sample, squared_peak, s.sum.data())) pack_nodes(p, s.sum.data(), s.packed.data());
 }
 
-// Flow at the lattice points, turned to lattice px: |t u| <= 2 * 32767 * 28672 would leave no bit to spare, the flow limit of an
-// onset at rest is 28 px, so the products are summed in 64 bits.
-MIE_MOTION_BODY void lattice_flow(const FeatureParams& p, int sample, const MotionIsa& isa, Scratch& s) {
+// Flow at the lattice points, Q10 source px.
+MIE_MOTION_BODY void solve_lattice(const FeatureParams& p, int sample, const MotionIsa& isa, Scratch& s) {
     const int32_t* l = p.lattice + int64_t(sample) * 6;
-    const int16_t* t = p.turn + int64_t(sample) * 4;
     const PackedField field{s.packed.data(), p.gw, p.gh};
     Points q;
     for (int i = 0; i < kPoints; ++i) q.goal_x[i] = q.goal_y[i] = 0;
@@ -102,18 +102,26 @@ MIE_MOTION_BODY void lattice_flow(const FeatureParams& p, int sample, const Moti
                 q.y[i] = ((l[1] + x * l[4] + y * l[5] + 32) >> 6) + 512;
             }
             invert(field, isa, q);
-            for (int i = 0; i < kPoints; ++i) {
-                const int at = (tile_y + i / kTileX) * kLattice + tile_x + i % kTileX;
-                const int64_t u = q.u[i], v = q.v[i], limit = kLatticeFlowLimitQ14;
-                const int64_t x = t[0] * u + t[1] * v, y = t[2] * u + t[3] * v;
-                s.u[at] = int32_t(std::min(std::max((x + 128 - (x < 0)) >> 8, -limit), limit));
-                s.v[at] = int32_t(std::min(std::max((y + 128 - (y < 0)) >> 8, -limit), limit));
+            for (int row = 0; row < kTileY; ++row) {
+                const int at = (tile_y + row) * kLattice + tile_x;
+                std::memcpy(s.u + at, q.u + row * kTileX, kTileX * sizeof(int32_t));
+                std::memcpy(s.v + at, q.v + row * kTileX, kTileX * sizeof(int32_t));
             }
         }
     }
 }
 
-// Nearest of value * factor / 2^shift, ties away from zero, within the limit of the lattice flow.
+// Source px to lattice px, Q14. Without an onset the flow is a node's displacement: 2 * 32768 * 28672 < 2^31.
+MIE_MOTION_BODY void turn_flow(const int16_t* turn, Scratch& s) {
+    const int xx = turn[0], xy = turn[1], yx = turn[2], yy = turn[3];
+    for (int i = 0; i < kLatticePoints; ++i) {
+        const int u = bounded(s.u[i], kNodeLimit * 8), v = bounded(s.v[i], kNodeLimit * 8);
+        s.u[i] = bounded(odd_shift(xx * u + xy * v, 8), kLatticeFlowLimitQ14);
+        s.v[i] = bounded(odd_shift(yx * u + yy * v, 8), kLatticeFlowLimitQ14);
+    }
+}
+
+// Nearest of value * factor / 2^shift, ties away from zero; up to 2^20 * 2^20.
 MIE_MOTION_BODY int64_t scaled(int64_t value, int64_t factor, int shift) {
     const int64_t product = value * factor;
     return (product + (int64_t(1) << (shift - 1)) - (product < 0)) >> shift;
@@ -195,7 +203,8 @@ MIE_MOTION_BODY void features_body(const FeatureParams& p, SimdLevel level, Scra
     const MotionIsa isa = motion_isa(level);
     for (int n = 0; n < p.samples; ++n) {
         make_nodes(p, n, s);
-        lattice_flow(p, n, isa, s);
+        solve_lattice(p, n, isa, s);
+        turn_flow(p.turn + 4 * n, s);
         if (p.patch_blur) {
             random_field(p.key + 2 * n, FieldKind::patch, p.patch_blur + n * kBlurTaps, s.random_u, level);
             patchy_gain(p.patch_log2_q12, s);

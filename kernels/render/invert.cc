@@ -17,7 +17,7 @@
 #endif
 #endif
 
-namespace mie {
+namespace mie::inverse {
 namespace {
 
 constexpr int kLanes = 16;  // of a 512-bit register
@@ -95,4 +95,4 @@ MotionIsa motion_isa(SimdLevel level) {
     return {fetch_portable, root_portable};
 }
 
-}  // namespace mie
+}  // namespace mie::inverse

@@ -1,7 +1,7 @@
 // u = onset(x) - later(x + u): where points of the onset frame lie in a later frame; many points at a time.
 // Newton's method on what u misses, with the slopes of the node cell under x + u; integers but for one IEEE division a step.
 // Traffic: 16 bytes of nodes a point and step, from the first-level cache; micro motion arrives after two or three steps.
-// Source: definition in ref_motion.py (Q formats there). Private to motion.cc and features.cc.
+// Source: definition in ref_motion.py (Q formats there). Private to motion.cc, features.cc and random_field.cc.
 #pragma once
 #include <cstdint>
 
@@ -9,11 +9,15 @@
 
 #if defined(__x86_64__)
 #define MIE_MOTION_AVX2 __attribute__((target("avx2")))
+#if defined(__clang__)
+#define MIE_MOTION_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
+#else
 #define MIE_MOTION_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,prefer-vector-width=512")))
+#endif
 #endif
 #define MIE_MOTION_BODY static inline __attribute__((always_inline))  // one body, compiled for each instruction set
 
-namespace mie {
+namespace mie::inverse {
 
 constexpr int kPoints = 32;    // two or more registers in flight hide the latency of a step
 constexpr int kFieldPad = 32;  // elements readable after the last node
@@ -53,7 +57,7 @@ struct MotionIsa {
 };
 MotionIsa motion_isa(SimdLevel level);
 
-inline int32_t pack_node(int x_q7, int y_q7) { return int32_t(uint32_t(uint16_t(x_q7)) | uint32_t(uint16_t(y_q7)) << 16); }
+inline int32_t pack_node(int x_q7, int y_q7) { return int32_t((uint32_t(x_q7) & 0xffff) | uint32_t(y_q7) << 16); }
 
 MIE_MOTION_BODY int odd_shift(int value, int shift) { return (value + (1 << (shift - 1)) - (value < 0)) >> shift; }
 
@@ -146,4 +150,4 @@ MIE_MOTION_BODY void sample_goal(const PackedField& onset, const MotionIsa& isa,
     }
 }
 
-}  // namespace mie
+}  // namespace mie::inverse

@@ -13,6 +13,8 @@
 namespace mie {
 namespace {
 
+using namespace inverse;
+
 constexpr int kGradientLimitQ11 = 16383;
 
 // A row of flow in Q10 px, one ghost pixel before and after it.

@@ -11,6 +11,8 @@
 namespace mie {
 namespace {
 
+using namespace inverse;
+
 constexpr int kGroups = 4;             // Philox calls a row, 16 bytes each
 constexpr int kRow = 64;               // bytes drawn for a row of 56
 constexpr int kReach = kBlurTaps - 1;  // pixels the blur reaches to each side

@@ -21,12 +21,14 @@ LATTICE_FLOW_LIMIT_Q14 = (1 << 20) - 1  # 64 lattice px
 
 # 42 * (half-normal quantile at (i + 1/2) / 128), rounded: fixed data, part of the definition
 HALF_NORMAL = np.array(
-    [0, 1, 1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6, 6, 6, 7, 7, 8, 8, 8, 9, 9, 10, 10, 11, 11, 11, 12, 12, 13, 13]
-    + [14, 14, 14, 15, 15, 16, 16, 17, 17, 18, 18, 18, 19, 19, 20, 20, 21, 21, 22, 22, 23, 23, 24, 24, 25, 25, 26, 26, 27, 27, 28, 28]
-    + [29, 29, 30, 30, 31, 31, 32, 32, 33, 33, 34, 35, 35, 36, 36, 37, 38, 38, 39, 39, 40, 41, 41, 42, 43, 43, 44, 45, 46, 46, 47, 48]
-    + [49, 50, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 63, 64, 65, 67, 68, 70, 71, 73, 75, 77, 79, 82, 85, 88, 93, 98, 106, 121],
+    [
+        [0, 1, 1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6, 6, 6, 7, 7, 8, 8, 8, 9, 9, 10, 10, 11, 11, 11, 12, 12, 13, 13],
+        [14, 14, 14, 15, 15, 16, 16, 17, 17, 18, 18, 18, 19, 19, 20, 20, 21, 21, 22, 22, 23, 23, 24, 24, 25, 25, 26, 26, 27, 27, 28, 28],
+        [29, 29, 30, 30, 31, 31, 32, 32, 33, 33, 34, 35, 35, 36, 36, 37, 38, 38, 39, 39, 40, 41, 41, 42, 43, 43, 44, 45, 46, 46, 47, 48],
+        [49, 50, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 63, 64, 65, 67, 68, 70, 71, 73, 75, 77, 79, 82, 85, 88, 93, 98, 106, 121],
+    ],
     np.int64,
-)
+).ravel()
 UNIT_Q12 = round(2.0**24 / (256 * float(np.sqrt((HALF_NORMAL**2).mean()))))  # 256ths of the table -> Q12 of its deviation
 POWERS_Q14 = np.array([round(2 ** (14 + i / 64)) for i in range(65)], np.int64)  # 2^0 .. 2^1
 
@@ -86,9 +88,9 @@ def philox(counter: list[NDArray[np.uint64]], key: NDArray[np.uint32]) -> list[N
 def random_field(key: NDArray[np.uint32], kind: int, blur_q12: NDArray[np.int16]) -> Int:
     """Blurred unit-variance noise [56, 56] Q12, periodic; kind 0 patches, 1 noise of u, 2 noise of v."""
     group, row = np.arange(4, dtype=np.uint64)[None], np.arange(LATTICE, dtype=np.uint64)[:, None]
-    words = np.stack(philox([group, row, np.uint64(kind), np.uint64(7)], key), -1).astype("<u4")  # [row, group, word]
+    words = np.stack(philox([group, row, np.array(kind, np.uint64), np.array(7, np.uint64)], key), -1).astype("<u4")  # [row, group, word]
     byte = np.ascontiguousarray(words).view(np.uint8).reshape(LATTICE, 64)[:, :LATTICE]
-    field = HALF_NORMAL[byte & 127] * np.where(byte >= 128, -1, 1)
+    field: Int = HALF_NORMAL[byte & 127] * np.where(byte >= 128, -1, 1)
     for axis in (1, 0):
         sides = [field * int(blur_q12[0])]
         sides += [(np.roll(field, t, axis) + np.roll(field, -t, axis)) * int(w) for t, w in enumerate(blur_q12) if t]
@@ -101,7 +103,8 @@ def gain_of(patches: Int, log2_q12: int) -> Int:
     power = np.clip(odd_round((np.clip(patches, -32767, 32767) - 4096) * log2_q12, 12), -32768, 16383)
     octave, step, rest = power >> 12, (power >> 6) & 63, power & 63
     mantissa = POWERS_Q14[step] + (((POWERS_Q14[step + 1] - POWERS_Q14[step]) * rest + 32) >> 6)
-    return ((mantissa << (octave + 8)) + 128) >> 8
+    gain_q14: Int = ((mantissa << (octave + 8)) + 128) >> 8
+    return gain_q14
 
 
 def lattice_flow(batch: Batch, index: int) -> Int:
@@ -115,7 +118,7 @@ def lattice_flow(batch: Batch, index: int) -> Int:
     j, i = (g.astype(np.int64) for g in np.mgrid[:LATTICE, :LATTICE])
     ox, oy, xx, xy, yx, yy = (int(v) for v in batch.lattice[index])
     x, y = (((o + i * a + j * b + 32) >> 6) + 512 for o, a, b in ((ox, xx, xy), (oy, yx, yy)))
-    u, v = invert(nodes, np.zeros((2, 1, 1), np.int64), x, y)
+    u, v = np.clip(invert(nodes, np.zeros((2, 1, 1), np.int64), x, y), -8 * NODE_LIMIT_Q7, 8 * NODE_LIMIT_Q7)
 
     t = batch.turn[index].astype(np.int64)
     limit = LATTICE_FLOW_LIMIT_Q14
@@ -125,7 +128,7 @@ def lattice_flow(batch: Batch, index: int) -> Int:
         flow = np.clip(odd_round(flow * gain, 14), -limit, limit)
     if batch.noise_blur is not None and batch.noise_level_q12 is not None and batch.keys is not None:
         peak = math.isqrt(int((flow**2).sum(0).max()))
-        scale = odd_round(np.int64(int(batch.noise_level_q12[index]) * peak), 12)
+        scale = odd_round(np.array(int(batch.noise_level_q12[index]) * peak, np.int64), 12)
         noise = np.stack([random_field(batch.keys[index], kind, batch.noise_blur[index]) for kind in (1, 2)])
         flow = np.clip(flow + odd_round(noise * scale, 12), -limit, limit)
     return flow
@@ -136,7 +139,8 @@ def lattice_strain(flow: Int) -> Int:
     across, down = twice_gradient(flow)  # Q15
     twice_square = 2 * across[0] ** 2 + 2 * down[1] ** 2 + (down[0] + across[1]) ** 2  # Q30, below 2**48
     root = np.sqrt(twice_square.astype(np.float32) * np.float32(0.5))
-    return (root + np.float32(0.5)).astype(np.int64)
+    strain: Int = (root + np.float32(0.5)).astype(np.int64)
+    return strain
 
 
 def features(batch: Batch) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

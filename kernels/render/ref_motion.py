@@ -80,7 +80,8 @@ def strain_of(flow: Int) -> NDArray[np.float32]:
     """sqrt(u_x^2 + v_y^2 + (u_y + v_x)^2 / 2) of Q10 flow [2, H, W]."""
     across, down = (np.clip(g, -GRADIENT_LIMIT_Q11, GRADIENT_LIMIT_Q11) for g in twice_gradient(flow))
     twice_square = 2 * across[0] ** 2 + 2 * down[1] ** 2 + (down[0] + across[1]) ** 2  # Q22, below 2**31
-    return np.sqrt(twice_square.astype(np.float32) * np.float32(2.0**-23))
+    strain: NDArray[np.float32] = np.sqrt(twice_square.astype(np.float32) * np.float32(2.0**-23))
+    return strain
 
 
 def motion(
