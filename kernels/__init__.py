@@ -1,6 +1,19 @@
 """The ops: one folder each, one file per backend. `backends(op)` lists what runs here, `explain(op)` says why the rest does not."""
 
 from .registry import backends, choose, explain
-from .render.op import FORMATS, RenderSource, noise_word, render
+from .render.motion import features, motion
+from .render.op import FORMATS, Rendered, RenderSource, noise_word, render, render_with_motion
 
-__all__ = ["FORMATS", "RenderSource", "backends", "choose", "explain", "noise_word", "render"]
+__all__ = [
+    "FORMATS",
+    "RenderSource",
+    "Rendered",
+    "backends",
+    "choose",
+    "explain",
+    "features",
+    "motion",
+    "noise_word",
+    "render",
+    "render_with_motion",
+]

@@ -57,21 +57,27 @@ Bytes new_frames(const std::vector<py::ssize_t>& shape) {
     return Bytes(shape, memory, owner);
 }
 
-Bytes render(const RenderSource& source, const Words& coefficients, const std::string& format_name, int noise_q15, uint32_t key0,
-             uint32_t key1, uint32_t first_frame, const std::string& level_name, int threads, const std::optional<Bytes>& out) {
-    const RenderFormat format = format_of(format_name);
-    const SimdLevel level = level_of(level_name);
+using Floats = py::array_t<float, py::array::c_style>;
+
+void check_coefficients(const RenderSource& source, const Words& coefficients) {
     require(coefficients.ndim() == 2 && coefficients.shape(0) >= 1 && coefficients.shape(1) == source.channels(),
             "render: coefficients must be [T, " + std::to_string(source.channels()) + "]");
-    require(noise_q15 >= 0 && noise_q15 <= 32767, "render: noise_q15 must be 0..32767");
-    require(threads >= 1, "render: threads must be at least 1");
-    const auto frames = coefficients.shape(0);
-    for (py::ssize_t frame = 0; frame < frames; ++frame) {
+    for (py::ssize_t frame = 0; frame < coefficients.shape(0); ++frame) {
         int sum = 0;
         for (int channel = 0; channel < source.channels(); ++channel) sum += std::abs(int(*coefficients.data(frame, channel)));
         require(sum <= 32767, "render: frame " + std::to_string(frame) + " has sum |c| = " + std::to_string(sum) + ", at most 32767");
     }
+}
 
+Bytes render(const RenderSource& source, const Words& coefficients, const std::string& format_name, int noise_q15, uint32_t key0,
+             uint32_t key1, uint32_t first_frame, const std::string& level_name, int threads, const std::optional<Bytes>& out,
+             const std::optional<Words>& onset, std::optional<Floats> flow, std::optional<Floats> strain) {
+    const RenderFormat format = format_of(format_name);
+    const SimdLevel level = level_of(level_name);
+    check_coefficients(source, coefficients);
+    require(noise_q15 >= 0 && noise_q15 <= 32767, "render: noise_q15 must be 0..32767");
+    require(threads >= 1, "render: threads must be at least 1");
+    const auto frames = coefficients.shape(0);
     const py::ssize_t height = source.height(), width = source.width();
     std::vector<py::ssize_t> shape{frames, height, width, 3};
     if (format == kPlanar) shape = {frames, 3, height, width};
@@ -88,6 +94,22 @@ Bytes render(const RenderSource& source, const Words& coefficients, const std::s
     params.key[0] = key0;
     params.key[1] = key1;
     params.target = target.mutable_data();
+
+    // Flow and strain of the same frames, in the same pass
+    MotionParams motion{};
+    if (flow || strain) {
+        require(width >= 2 && height >= 2, "render: motion needs frames of at least 2 x 2 px");
+        const auto fits = [&](const Floats& a, py::ssize_t values) {
+            return a.size() == frames * height * width * values && a.ndim() >= 3 && a.shape(0) == frames && a.writeable();
+        };
+        require((!flow || fits(*flow, 2)) && (!strain || fits(*strain, 1)), "render: flow must be [T, H, W, 2], strain [T, H, W]");
+        if (onset) {
+            check_coefficients(source, *onset);
+            params.onset = onset->data();
+        }
+        motion = {flow ? flow->mutable_data() : nullptr, strain ? strain->mutable_data() : nullptr};
+        params.motion = &motion;
+    }
     {
         py::gil_scoped_release release;
         render_cpu(params, level, threads);
@@ -116,7 +138,9 @@ void bind_render(py::module_& m) {
         .def_property_readonly("bytes", &RenderSource::bytes);
     m.def("render", &render, py::arg("source"), py::arg("coefficients").noconvert(), py::arg("format"), py::arg("noise_q15"),
           py::arg("key0"), py::arg("key1"), py::arg("first_frame"), py::arg("level"), py::arg("threads"),
-          py::arg("out").noconvert() = py::none(), "Render coefficient rows int16 Q12 [T, K] to uint8 frames, into `out` when given.");
+          py::arg("out").noconvert() = py::none(), py::arg("onset").noconvert() = py::none(), py::arg("flow").noconvert() = py::none(),
+          py::arg("strain").noconvert() = py::none(),
+          "Render coefficient rows int16 Q12 [T, K] to uint8 frames, into `out` when given; fills flow and strain when given.");
     m.def(
         "simd_levels", [] { return std::vector<std::string>(kLevels, kLevels + int(best_simd()) + 1); },
         "Instruction sets that this processor runs, plainest first.");

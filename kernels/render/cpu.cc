@@ -157,11 +157,15 @@ void render_cpu(const RenderParams& p, SimdLevel level, int threads) {
     const Path path = path_of(level);
     const int64_t span = std::max(1, p.frames / (4 * std::max(threads, 1)));
     parallel_for(p.frames, span, threads, [&](int64_t first, int64_t last) {
-        std::vector<int16_t> nodes(size_t(node_room(p.width, p.height, p.fields)));
+        std::vector<int16_t> nodes(size_t(node_room(p.width, p.height, p.fields))), onset;
+        if (p.motion && p.onset) {
+            onset.resize(nodes.size());
+            sum_nodes(p, p.onset, onset.data(), level);
+        }
         for (int frame = int(first); frame < int(last); ++frame) {
             sum_nodes(p, p.coefficients + int64_t(frame) * p.channels, nodes.data(), level);
             if (p.target) render_frame(p, nodes.data(), frame, path);
-            if (p.motion) motion_frame(*p.motion, nullptr, nodes.data(), p.width, p.height, frame);
+            if (p.motion) motion_frame(*p.motion, p.onset ? onset.data() : nullptr, nodes.data(), p.width, p.height, frame, level);
         }
     });
 }

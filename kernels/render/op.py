@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from ...errors import BackendError, RangeError, ShapeError, UsageError
 from ...limits import MAX_CHANNELS, MAX_COEFFICIENT_SUM_Q12, MAX_NOISE_LEVELS, MAX_RENDER_BYTES, MAX_WIDTH_PX, MAX_WORKERS
 from .. import require
 from ..registry import Op
-from . import ref
+from . import ref, ref_motion
 
 FORMATS = ("rgb", "planar", "yuv420")
 SIMD = ("auto", "scalar", "avx2", "avx512")
@@ -70,6 +70,17 @@ class RenderCall:
     simd: str
     threads: int
     out: NDArray[np.uint8] | None
+    onset: NDArray[np.int16] | None = None  # [K] Q12, where flow starts from
+    flow: bool = False
+    strain: bool = False
+
+
+class Rendered(NamedTuple):
+    """frames: uint8, see `render`. flow: float32 [T, H, W, 2] px, strain: float32 [T, H, W], or None where not asked for."""
+
+    frames: NDArray[np.uint8]
+    flow: NDArray[np.float32] | None
+    strain: NDArray[np.float32] | None
 
 
 def frame_shape(source: RenderSource, frames: int, format: str) -> tuple[int, ...]:
@@ -122,15 +133,68 @@ def render(
         UsageError: an unknown format, backend or instruction set.
         BackendError: the backend or instruction set asked for cannot run here.
     """
+    call = _checked(source, coefficients, format, noise_sigma, key, first_frame, simd, threads, out)
+    rendered: Rendered = RENDER.run(call, _backend(backend, simd))
+    return rendered.frames
+
+
+def render_with_motion(
+    source: RenderSource,
+    coefficients: NDArray[np.int16],
+    *,
+    onset: NDArray[np.int16] | None = None,
+    flow: bool = True,
+    strain: bool = True,
+    format: str = "rgb",
+    noise_sigma: float = 0.0,
+    key: tuple[int, int] = (0, 0),
+    first_frame: int = 0,
+    backend: str = "auto",
+    simd: str = "auto",
+    threads: int = 1,
+) -> Rendered:
+    """Render frames and, in the same pass and from the same nodes, the exact flow and strain they show; the same bits on every backend.
+
+    Args:
+        onset: int16 [K] Q12, coefficients of the frame that the flow starts from; None = the source at rest.
+        flow, strain: what to compute beside the frames.
+        source, coefficients, format, noise_sigma, key, first_frame, backend, simd, threads: as for `render`.
+
+    Returns:
+        The frames; flow in px with frame(x + flow(x)) = onset(x), noise and shading excluded; strain as kernels.motion defines it.
+
+    Raises:
+        As `render`; RangeError: frames below 2 x 2 px.
+    """
+    call = _checked(source, coefficients, format, noise_sigma, key, first_frame, simd, threads, None)
+    frames, height, width = len(coefficients), *source.pixels.shape[:2]
+    require.integer("render_with_motion: smaller side", min(height, width), 2, MAX_WIDTH_PX)
+    require.integer("render_with_motion: frames * bytes", frames * height * width * 12, 1, MAX_RENDER_BYTES, "render fewer frames per call")
+    if onset is not None:
+        require.shape("render_with_motion: onset", onset, f"[{len(source.basis)}]", dtype="int16", hint="pass Q12, one frame")
+        onset = np.ascontiguousarray(onset)
+        _check_sums(onset[None])
+    rendered: Rendered = RENDER.run(replace(call, onset=onset, flow=flow, strain=strain), _backend(backend, simd))
+    return rendered
+
+
+def _checked(
+    source: RenderSource,
+    coefficients: NDArray[np.int16],
+    format: str,
+    noise_sigma: float,
+    key: tuple[int, int],
+    first_frame: int,
+    simd: str,
+    threads: int,
+    out: NDArray[np.uint8] | None,
+) -> RenderCall:
     if not isinstance(source, RenderSource):
         raise UsageError(f"render: source is a {type(source).__name__}, expected a RenderSource; make one from pixels and basis")
     frames, channels = require.shape("render: coefficients", coefficients, "[T, K]", dtype="int16", hint="pass Q12, 4096 = 1.0")
     if channels != len(source.basis):
         raise ShapeError(f"render: coefficients have {channels} channels, expected {len(source.basis)}, one per basis grid")
-    sums = np.abs(coefficients.astype(np.int32)).sum(1)
-    if int(sums.max()) > MAX_COEFFICIENT_SUM_Q12:
-        frame, limit = int(sums.argmax()), MAX_COEFFICIENT_SUM_Q12
-        raise RangeError(f"render: sum of |coefficients| is {sums[frame]} in frame {frame}, at most {limit}; scale them down")
+    _check_sums(coefficients)
     require.one_of("render: format", format, FORMATS)
     require.one_of("render: simd", simd, SIMD)
     sigma = require.between("render: noise_sigma", noise_sigma, 0, MAX_NOISE_LEVELS)
@@ -142,7 +206,7 @@ def render(
         require.shape("render: out", out, str(list(frame_shape(source, frames, format))), dtype="uint8", hint="pass an earlier result")
         if not (out.flags.c_contiguous and out.flags.writeable):
             raise UsageError("render: out is read-only or not contiguous, expected a writeable C-contiguous array; pass an earlier result")
-    call = RenderCall(
+    return RenderCall(
         source=source,
         coefficients=np.ascontiguousarray(coefficients),
         format=format,
@@ -153,12 +217,22 @@ def render(
         threads=require.integer("render: threads", threads, 1, MAX_WORKERS),
         out=out,
     )
-    if simd != "auto":
-        if backend not in ("auto", "cpu"):
-            raise UsageError(f"render: simd {simd!r} belongs to backend 'cpu', but backend is {backend!r}; leave one of them out")
-        backend = "cpu"
-    rendered: NDArray[np.uint8] = RENDER.run(call, backend)
-    return rendered
+
+
+def _check_sums(coefficients: NDArray[np.int16]) -> None:
+    sums = np.abs(coefficients.astype(np.int32)).sum(1)
+    if int(sums.max()) > MAX_COEFFICIENT_SUM_Q12:
+        frame, limit = int(sums.argmax()), MAX_COEFFICIENT_SUM_Q12
+        raise RangeError(f"render: sum of |coefficients| is {sums[frame]} in frame {frame}, at most {limit}; scale them down")
+
+
+def _backend(backend: str, simd: str) -> str:
+    """An instruction set belongs to the cpu backend."""
+    if simd == "auto":
+        return backend
+    if backend not in ("auto", "cpu"):
+        raise UsageError(f"render: simd {simd!r} belongs to backend 'cpu', but backend is {backend!r}; leave one of them out")
+    return "cpu"
 
 
 def _core() -> Any:
@@ -174,25 +248,35 @@ def _core_missing() -> str | None:
 
 
 @RENDER.backend("ref")
-def _render_ref(call: RenderCall) -> NDArray[np.uint8]:
+def _render_ref(call: RenderCall) -> Rendered:
     frames = ref.render(call)
-    if call.out is None:
-        return frames
-    call.out[...] = frames
-    return call.out
+    if call.out is not None:
+        call.out[...] = frames
+        frames = call.out
+    if not (call.flow or call.strain):
+        return Rendered(frames, None, None)
+    basis = call.source.basis[:, :2]
+    later = np.stack([ref.sum_nodes(c, basis) for c in call.coefficients])
+    onset = None if call.onset is None else ref.sum_nodes(call.onset, basis)
+    return Rendered(frames, *ref_motion.motion(later, onset, *call.source.pixels.shape[:2], call.flow, call.strain))
 
 
 @RENDER.backend("cpu", missing=_core_missing)
-def _render_cpu(call: RenderCall) -> NDArray[np.uint8]:
+def _render_cpu(call: RenderCall) -> Rendered:
     core = _core()
     levels = core.simd_levels()
     level = levels[-1] if call.simd == "auto" else call.simd
     if level not in levels:
         raise BackendError(f"render: simd {level!r} cannot run on this processor, which has {', '.join(levels)}")
-    frames: NDArray[np.uint8] = core.render(
-        call.source.native, call.coefficients, call.format, call.noise_q15, *call.key, call.first_frame, level, call.threads, call.out
-    )
-    return frames
+    shape = (len(call.coefficients), *call.source.pixels.shape[:2])
+    flow = np.empty((*shape, 2), np.float32) if call.flow else None
+    strain = np.empty(shape, np.float32) if call.strain else None
+    onset = None if call.onset is None else call.onset[None]
+    frames = core.render(
+        call.source.native, call.coefficients, call.format, call.noise_q15, *call.key, call.first_frame, level, call.threads, call.out,
+        onset, flow, strain,
+    )  # fmt: skip
+    return Rendered(frames, flow, strain)
 
 
 def _frozen_copy(array: NDArray[Any]) -> NDArray[Any]:

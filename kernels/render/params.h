@@ -41,6 +41,7 @@ struct RenderParams {
     uint8_t* target;              // frames, or null when only motion is wanted
     int64_t frame_stride;         // bytes between frames
     const MotionParams* motion;   // exact flow and strain of the same frames, or null
+    const int16_t* onset;         // [channels] Q12: the frame that flow starts from, or null: the source at rest
 };
 
 }  // namespace mie

@@ -6,7 +6,9 @@
 #include <cmath>
 #include <cstring>
 
+#include "../common/philox.h"
 #include "invert.h"
+#include "noise.h"
 
 namespace mie {
 namespace {
@@ -19,22 +21,15 @@ constexpr int kReach = kBlurTaps - 1;  // pixels the blur reaches to each side
 constexpr int kPhiloxLanes = 16;
 static_assert(kLattice * kGroups % kPhiloxLanes == 0, "whole batches of Philox calls");
 
-// 42 * (half-normal quantile at (i + 1/2) / 128), rounded: fixed data, part of the definition
-constexpr int8_t kHalfNormal[128] = {
-    0,  1,  1,  1,  2,  2,  3,  3,  3,  4,  4,  5,  5,  6,  6,  6,  7,  7,  8,  8,  8,  9,  9,  10, 10, 11, 11, 11, 12, 12, 13,  13,
-    14, 14, 14, 15, 15, 16, 16, 17, 17, 18, 18, 18, 19, 19, 20, 20, 21, 21, 22, 22, 23, 23, 24, 24, 25, 25, 26, 26, 27, 27, 28,  28,
-    29, 29, 30, 30, 31, 31, 32, 32, 33, 33, 34, 35, 35, 36, 36, 37, 38, 38, 39, 39, 40, 41, 41, 42, 43, 43, 44, 45, 46, 46, 47,  48,
-    49, 50, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 63, 64, 65, 67, 68, 70, 71, 73, 75, 77, 79, 82, 85, 88, 93, 98, 106, 121};
-
 struct NoiseTable {
     int16_t value[256];  // bit 7 is the sign
     int unit_q12;        // 256ths of the table -> Q12 of its deviation
     NoiseTable() {
         int squares = 0;
         for (int i = 0; i < 128; ++i) {
-            value[i] = kHalfNormal[i];
-            value[i + 128] = int16_t(-kHalfNormal[i]);
-            squares += kHalfNormal[i] * kHalfNormal[i];
+            value[i] = kNoiseTable[i];
+            value[i + 128] = int16_t(-kNoiseTable[i]);
+            squares += kNoiseTable[i] * kNoiseTable[i];
         }
         unit_q12 = int(std::lround(16777216.0 / (256 * std::sqrt(squares / 128.0))));
     }
@@ -48,9 +43,9 @@ MIE_MOTION_BODY void draw(const uint32_t key[2], FieldKind kind, int first, uint
         c[i] = uint32_t(kind), d[i] = 7;
     }
     uint32_t k0 = key[0], k1 = key[1];
-    for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
+    for (int round = 0; round < kPhiloxRounds; ++round, k0 += kPhiloxKeyStep0, k1 += kPhiloxKeyStep1) {
         for (int i = 0; i < kPhiloxLanes; ++i) {
-            const uint64_t p = uint64_t(0xD2511F53u) * a[i], q = uint64_t(0xCD9E8D57u) * c[i];
+            const uint64_t p = uint64_t(kPhiloxMultiply0) * a[i], q = uint64_t(kPhiloxMultiply1) * c[i];
             a[i] = uint32_t(q >> 32) ^ b[i] ^ k0, b[i] = uint32_t(q);
             c[i] = uint32_t(p >> 32) ^ d[i] ^ k1, d[i] = uint32_t(p);
         }

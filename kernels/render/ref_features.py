@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .ref_motion import Int, invert, odd_round, twice_gradient
+from .ref import NOISE_TABLE, odd_round, philox4x32
+from .ref_motion import Int, invert, twice_gradient
 
 LATTICE = 56
 NODE_LIMIT_Q7 = 3584
@@ -20,16 +21,7 @@ COEFFICIENT_BUDGET_Q12 = 32767
 LATTICE_FLOW_LIMIT_Q14 = (1 << 20) - 1  # 64 lattice px
 
 # 42 * (half-normal quantile at (i + 1/2) / 128), rounded: fixed data, part of the definition
-HALF_NORMAL = np.array(
-    [
-        [0, 1, 1, 1, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6, 6, 6, 7, 7, 8, 8, 8, 9, 9, 10, 10, 11, 11, 11, 12, 12, 13, 13],
-        [14, 14, 14, 15, 15, 16, 16, 17, 17, 18, 18, 18, 19, 19, 20, 20, 21, 21, 22, 22, 23, 23, 24, 24, 25, 25, 26, 26, 27, 27, 28, 28],
-        [29, 29, 30, 30, 31, 31, 32, 32, 33, 33, 34, 35, 35, 36, 36, 37, 38, 38, 39, 39, 40, 41, 41, 42, 43, 43, 44, 45, 46, 46, 47, 48],
-        [49, 50, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 63, 64, 65, 67, 68, 70, 71, 73, 75, 77, 79, 82, 85, 88, 93, 98, 106, 121],
-    ],
-    np.int64,
-).ravel()
-UNIT_Q12 = round(2.0**24 / (256 * float(np.sqrt((HALF_NORMAL**2).mean()))))  # 256ths of the table -> Q12 of its deviation
+UNIT_Q12 = round(2.0**24 / (256 * float(np.sqrt((NOISE_TABLE**2).mean()))))  # 256ths of the table -> Q12 of its deviation
 POWERS_Q14 = np.array([round(2 ** (14 + i / 64)) for i in range(65)], np.int64)  # 2^0 .. 2^1
 
 
@@ -74,23 +66,14 @@ def with_relative(coefficients: Int, relative: NDArray[np.int16], channel_peak_q
     return result
 
 
-def philox(counter: list[NDArray[np.uint64]], key: NDArray[np.uint32]) -> list[NDArray[np.uint64]]:
-    """Philox4x32-10: four arrays of 32-bit words to four."""
-    a, b, c, d = np.broadcast_arrays(*counter)
-    low, half = np.uint64(0xFFFFFFFF), np.uint64(32)
-    for turn in range(10):
-        k0, k1 = (np.uint64((int(k) + turn * w) & 0xFFFFFFFF) for k, w in zip(key, (0x9E3779B9, 0xBB67AE85), strict=True))
-        p, q = a * np.uint64(0xD2511F53), c * np.uint64(0xCD9E8D57)
-        a, b, c, d = (q >> half) ^ b ^ k0, q & low, (p >> half) ^ d ^ k1, p & low
-    return [a, b, c, d]
-
-
 def random_field(key: NDArray[np.uint32], kind: int, blur_q12: NDArray[np.int16]) -> Int:
     """Blurred unit-variance noise [56, 56] Q12, periodic; kind 0 patches, 1 noise of u, 2 noise of v."""
     group, row = np.arange(4, dtype=np.uint64)[None], np.arange(LATTICE, dtype=np.uint64)[:, None]
-    words = np.stack(philox([group, row, np.array(kind, np.uint64), np.array(7, np.uint64)], key), -1).astype("<u4")  # [row, group, word]
+    words = np.stack(philox4x32(np.broadcast_arrays(group, row, kind, 7), (int(key[0]), int(key[1]))), -1).astype(
+        "<u4"
+    )  # [row, group, word]
     byte = np.ascontiguousarray(words).view(np.uint8).reshape(LATTICE, 64)[:, :LATTICE]
-    field: Int = HALF_NORMAL[byte & 127] * np.where(byte >= 128, -1, 1)
+    field: Int = NOISE_TABLE[byte & 127] * np.where(byte >= 128, -1, 1)
     for axis in (1, 0):
         sides = [field * int(blur_q12[0])]
         sides += [(np.roll(field, t, axis) + np.roll(field, -t, axis)) * int(w) for t, w in enumerate(blur_q12) if t]

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .ref import odd_round
+
 Int = NDArray[np.int64]
 
 STEPS = 16  # of Newton's method, at most
@@ -18,11 +20,6 @@ DETERMINANT_FLOOR_Q24 = 1 << 18  # 1/64: (1 - 0.875) squared
 FLOW_LIMIT_Q10 = 57344  # 56 px: onset and later node limits together
 RESIDUAL_Q10 = 1  # a point that misses by no more has arrived
 GRADIENT_LIMIT_Q11 = 16383  # just under 8 px per px: keeps the sum under the root below 2**31
-
-
-def odd_round(value: Int, shift: int) -> Int:
-    """Nearest of value / 2**shift, ties away from zero: odd_round(-v) == -odd_round(v)."""
-    return (value + (1 << (shift - 1)) - (value < 0)) >> shift
 
 
 def odd_truncate(value: NDArray[np.float32]) -> Int:

@@ -87,16 +87,15 @@ def _sample(plan: Plan, faces: FaceStore, index: int, table: AuTable | None) -> 
     apex_frame = int(timeline.apex_frames(rows.onset_to_apex_s, rows.duration_s, frames)[0])
     rig = Rig.of(faces.load(int(rows.identity[0])), curves.max(0))
     coefficients = rig.coefficients(curves[[0, apex_frame]])
-    onset, apex = kernels.render(rig.source, coefficients)
-    flow, _ = kernels.motion(rig.source, coefficients, strain=False)
-    assert flow is not None
+    shown = kernels.render_with_motion(rig.source, coefficients, onset=coefficients[0], strain=False)
+    assert shown.flow is not None
     return PreviewSample(
         name=str(rows.key[0]),
         label=f"{LABELS3[int(rows.label3[0])]}: {rows.emotion[0]}" if rows.emotion[0] else LABELS3[int(rows.label3[0])],
         source=str(rows.source[0]),
-        onset=onset,
-        apex=apex,
-        flow=flow[1],
+        onset=shown.frames[0],
+        apex=shown.frames[1],
+        flow=shown.flow[1],
         curves=curves,
         units=UNITS,
         apex_frame=apex_frame,

@@ -63,7 +63,7 @@ def scan_faces(
     cache: Path | None = None,
     known: frozenset[str] = frozenset(),
     workers: int = 1,
-    progress: Progress = lambda files, usable: None,
+    progress: Progress = lambda images, size: None,
 ) -> Inputs:
     """Find and check every face of a call, each image once.
 
@@ -73,7 +73,7 @@ def scan_faces(
         cache: where crops are kept between runs of one dataset, or None.
         known: sha256 of files that an earlier run found usable at this size; they are not looked at again.
         workers: images looked at at a time.
-        progress: called with images done and usable faces.
+        progress: called with 1 and the bytes of each image looked at.
 
     Raises:
         InputError: nothing there, or no usable face at all (the reasons of the first few files are named).
@@ -108,7 +108,7 @@ def scan_faces(
                 usable.append((result, path))
             else:
                 skipped.append(result)
-            progress(len(usable) + len(skipped), len(usable))
+            progress(1, path.stat().st_size)
     if not usable:
         reasons = "; ".join(reason for _, reason in skipped[:3])
         raise InputError(f"none of {len(paths)} images shows a usable face: {reasons}")

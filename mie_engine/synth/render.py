@@ -34,18 +34,20 @@ class Clip:
     backend: str = "auto"
 
     @cached_property
+    def _motion(self) -> kernels.Rendered:
+        return kernels.render_with_motion(self.rig.source, self.coefficients, onset=self.coefficients[0], backend=self.backend)
+
+    @property
     def flow(self) -> npt.NDArray[np.float32]:
         """float32 [T, S, S, 2] px: frames[t](x + flow[t](x)) = frames[0](x), exact for the motion shown; noise and shading excluded."""
-        flow, _ = kernels.motion(self.rig.source, self.coefficients, strain=False, backend=self.backend)
-        assert flow is not None
-        return flow
+        assert self._motion.flow is not None
+        return self._motion.flow
 
-    @cached_property
+    @property
     def strain(self) -> npt.NDArray[np.float32]:
         """float32 [T, S, S]: sqrt(u_x^2 + v_y^2 + (u_y + v_x)^2 / 2) of the flow."""
-        _, strain = kernels.motion(self.rig.source, self.coefficients, flow=False, backend=self.backend)
-        assert strain is not None
-        return strain
+        assert self._motion.strain is not None
+        return self._motion.strain
 
 
 def render(
