@@ -258,7 +258,8 @@ def _render_ref(call: RenderCall) -> Rendered:
     basis = call.source.basis[:, :2]
     later = np.stack([ref.sum_nodes(c, basis) for c in call.coefficients])
     onset = None if call.onset is None else ref.sum_nodes(call.onset, basis)
-    return Rendered(frames, *ref_motion.motion(later, onset, *call.source.pixels.shape[:2], call.flow, call.strain))
+    height, width = call.source.pixels.shape[:2]
+    return Rendered(frames, *ref_motion.motion(later, onset, height, width, call.flow, call.strain))
 
 
 @RENDER.backend("cpu", missing=_core_missing)

@@ -22,8 +22,18 @@ def known_faces(out: Path, size: int) -> frozenset[str]:
     return frozenset(identity.sha256 for identity in plan.identities) if plan.size == size else frozenset()
 
 
-def plan_dataset(inputs: Inputs, *, clips: int, seed: int, content: str = "clip", encoder: str = "jpeg", quality: int = 95,
-                 csv: Path | None = None, csv_scale: float | None = None, **fields: Any) -> tuple[Plan, _au_csv.AuTable | None]:  # fmt: skip
+def plan_dataset(
+    inputs: Inputs,
+    *,
+    clips: int,
+    seed: int,
+    content: str = "clip",
+    encoder: str = "jpeg",
+    quality: int = 95,
+    csv: Path | None = None,
+    csv_scale: float | None = None,
+    **fields: Any,
+) -> tuple[Plan, _au_csv.AuTable | None]:
     """The plan of a call, and the AU table it names.
 
     Args:
@@ -44,8 +54,20 @@ def plan_dataset(inputs: Inputs, *, clips: int, seed: int, content: str = "clip"
     return make_plan(clips=clips, seed=seed, identities=inputs.identities, content=content, encoder=chosen, **fields), table
 
 
-def synthesize(faces: Any, out: str | Path, *, clips: int, seed: int = 0, size: int = 256, workers: int | None = None, backend: str = "auto",
-               simd: str = "auto", progress: Progress = lambda clips, size: None, stop: threading.Event | None = None, **options: Any) -> Report:  # fmt: skip
+def synthesize(
+    faces: Any,
+    out: str | Path,
+    *,
+    clips: int,
+    seed: int = 0,
+    size: int = 256,
+    workers: int | None = None,
+    backend: str = "auto",
+    simd: str = "auto",
+    progress: Progress = lambda clips, size: None,
+    stop: threading.Event | None = None,
+    **options: Any,
+) -> Report:
     """Make a labelled micro-expression dataset from faces; run again to finish what is missing.
 
     Args:

@@ -115,8 +115,18 @@ def scan_faces(
     return Inputs(tuple(i for i, _ in usable), tuple(p for _, p in usable), tuple(skipped))
 
 
-def build_dataset(plan: Plan, inputs: Inputs, out: Path, *, table: AuTable | None = None, workers: int = 1, backend: str = "auto",
-                  simd: str = "auto", progress: Progress = lambda clips, size: None, stop: threading.Event | None = None) -> Report:  # fmt: skip
+def build_dataset(
+    plan: Plan,
+    inputs: Inputs,
+    out: Path,
+    *,
+    table: AuTable | None = None,
+    workers: int = 1,
+    backend: str = "auto",
+    simd: str = "auto",
+    progress: Progress = lambda clips, size: None,
+    stop: threading.Event | None = None,
+) -> Report:
     """Make what is missing of a dataset; finished shards stay as they are.
 
     Args:

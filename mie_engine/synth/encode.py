@@ -37,7 +37,8 @@ def require_encoder(encoder: Encoder) -> None:
     here = encoder_of(encoder.format, encoder.quality)
     if here != encoder:
         raise PlanError(
-            f"the plan encodes with {encoder.library}, here is {here.library}: install that version, or make a new dataset in another folder."
+            f"the plan encodes with {encoder.library}, here is {here.library}: install that version, "
+            "or make a new dataset in another folder."
         )
 
 
@@ -64,7 +65,7 @@ def _encode_png(frame: memoryview, width: int, height: int) -> bytes:
     from PIL import Image
 
     file = io.BytesIO()
-    Image.frombuffer("RGB", (width, height), frame, "raw", "RGB", 0, 1).save(file, "PNG", compress_level=1)
+    Image.fromarray(np.asarray(frame, np.uint8).reshape(height, width, 3)).save(file, "PNG", compress_level=1)
     return file.getvalue()
 
 
@@ -77,7 +78,7 @@ class _YuvToJpeg:
     def __call__(self, frame: memoryview, width: int, height: int) -> Any:
         import simplejpeg
 
-        y = np.frombuffer(frame, np.uint8)
+        y = np.asarray(frame, np.uint8)
         chroma = (height + 1) // 2, (width + 1) // 2
         luma_size, chroma_size = width * height, chroma[0] * chroma[1]
         return simplejpeg.encode_jpeg_yuv_planes(

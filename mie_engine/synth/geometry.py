@@ -69,16 +69,18 @@ def face_mesh() -> _core.FaceMesh:
     mirror = mirror_permutation(canonical)
 
     def flipped(delta: NDArray[np.float64]) -> NDArray[np.float64]:
-        return delta[mirror] * [-1.0, 1.0, 1.0]
+        return np.asarray(delta[mirror] * [-1.0, 1.0, 1.0])
 
     def symmetric(shape: str) -> NDArray[np.float64]:
         other = shape[:-1] + {"L": "R", "R": "L"}[shape[-1]] if shape[-2:] in ("_L", "_R") else shape
-        return (shapes[shape] + flipped(shapes[other])) / 2
+        return np.asarray((shapes[shape] + flipped(shapes[other])) / 2)
 
     units = []
     for unit in UNITS:
         side = unit[-1] if unit[-1] in "LR" else ""
         number = int(unit[2:].rstrip("LR"))
-        delta = sum(weight * symmetric(shape + side if shape.endswith("_") else shape) for shape, weight in SHAPES[number])
+        delta = np.zeros_like(canonical)
+        for shape, weight in SHAPES[number]:
+            delta += weight * symmetric(shape + side if shape.endswith("_") else shape)
         units.append((unit, delta, list(LIP_PARTING_LEVELS if number in LIP_PARTING else LEVELS)))
     return _core.FaceMesh(canonical, triangles, units)

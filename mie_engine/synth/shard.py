@@ -13,6 +13,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ def sync_folder(folder: Path) -> None:
 def _runs(identity: np.ndarray[Any, Any]) -> Iterator[tuple[int, int]]:
     """First and one past last row of each identity: a plan lists them in order."""
     starts = [0, *(np.flatnonzero(np.diff(identity)) + 1).tolist(), len(identity)]
-    yield from zip(starts[:-1], starts[1:], strict=True)
+    yield from pairwise(starts)
 
 
 def _clips(job: ShardJob, tar: _core.TarWriter, rows: Rows) -> Iterator[tuple[dict[str, Any], int]]:
@@ -148,8 +149,14 @@ def _clips(job: ShardJob, tar: _core.TarWriter, rows: Rows) -> Iterator[tuple[di
         if job.backend == "cpu":
             entries = tar.add_clip(rig.source.native, coefficients[i], names, noise_q15, *clip_key, encoder, level)
         else:
-            frames = kernels.render(rig.source, coefficients[i], format=frame_format(plan.encoder), noise_sigma=plan.noise_sigma, key=clip_key,
-                                    backend=job.backend)  # fmt: skip
+            frames = kernels.render(
+                rig.source,
+                coefficients[i],
+                format=frame_format(plan.encoder),
+                noise_sigma=plan.noise_sigma,
+                key=clip_key,
+                backend=job.backend,
+            )
             entries = tar.add_frames(frames, plan.size, plan.size, names, encoder)
         yield _add_record(tar, facts, entries, plan)
 
@@ -194,11 +201,23 @@ def _add_record(tar: _core.TarWriter, facts: dict[str, Any], entries: list[tuple
 
 
 _SCHEMA = [
-    ("key", pa.string()), ("identity", pa.string()), ("label3", pa.int8()), ("label7", pa.int8()), ("emotion", pa.string()),
-    ("source", pa.string()), ("one_sided", pa.string()), ("apex_frame", pa.int32()), ("onset_to_apex_s", pa.float64()),
-    ("duration_s", pa.float64()), ("au_onset", pa.list_(pa.float32())), ("au_apex", pa.list_(pa.float32())), ("seed", pa.int64()),
-    ("tar", pa.string()), ("offsets", pa.list_(pa.int64())), ("sizes", pa.list_(pa.int64())),
-]  # fmt: skip
+    ("key", pa.string()),
+    ("identity", pa.string()),
+    ("label3", pa.int8()),
+    ("label7", pa.int8()),
+    ("emotion", pa.string()),
+    ("source", pa.string()),
+    ("one_sided", pa.string()),
+    ("apex_frame", pa.int32()),
+    ("onset_to_apex_s", pa.float64()),
+    ("duration_s", pa.float64()),
+    ("au_onset", pa.list_(pa.float32())),
+    ("au_apex", pa.list_(pa.float32())),
+    ("seed", pa.int64()),
+    ("tar", pa.string()),
+    ("offsets", pa.list_(pa.int64())),
+    ("sizes", pa.list_(pa.int64())),
+]
 
 
 def _write_index(path: Path, records: list[dict[str, Any]], plan: Plan, tar_bytes: int) -> None:
