@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import time
 import tracemalloc
 from itertools import pairwise
 from typing import Any
