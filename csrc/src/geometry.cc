@@ -57,6 +57,7 @@ void rasterise(const FaceMesh& mesh, const std::vector<Vec3>& p, double origin, 
         const Vec3 &a = p[mesh.triangles[t][0]], &b = p[mesh.triangles[t][1]], &c = p[mesh.triangles[t][2]];
         const double area = (b.x - a.x) * (c.y - a.y) - (c.x - a.x) * (b.y - a.y);
         if (std::fabs(area) < 1e-9) continue;
+        const double share = 1 / area;
         const auto first = [&](double lowest) { return std::max(0, int(std::ceil((lowest - origin) / step - 1e-9))); };
         const auto last = [&](double highest, int n) { return std::min(n - 1, int(std::floor((highest - origin) / step + 1e-9))); };
         const int i0 = first(std::min({a.x, b.x, c.x})), i1 = last(std::max({a.x, b.x, c.x}), columns);
@@ -64,8 +65,8 @@ void rasterise(const FaceMesh& mesh, const std::vector<Vec3>& p, double origin, 
         for (int j = j0; j <= j1; ++j)
             for (int i = i0; i <= i1; ++i) {
                 const double x = origin + step * i, y = origin + step * j;
-                const double w1 = ((x - a.x) * (c.y - a.y) - (c.x - a.x) * (y - a.y)) / area;
-                const double w2 = ((b.x - a.x) * (y - a.y) - (x - a.x) * (b.y - a.y)) / area;
+                const double w1 = ((x - a.x) * (c.y - a.y) - (c.x - a.x) * (y - a.y)) * share;
+                const double w2 = ((b.x - a.x) * (y - a.y) - (x - a.x) * (b.y - a.y)) * share;
                 const double w0 = 1 - w1 - w2;
                 if (w0 < -1e-12 || w1 < -1e-12 || w2 < -1e-12) continue;
                 fn(int(t), i, j, w0, w1, w2);
@@ -80,6 +81,21 @@ MIE_CLONES void spread(double sx, double sy, double length, double t, size_t cou
         const double r2 = (sx - x[n]) * (sx - x[n]) + (sy - y[n]) * (sy - y[n]) + 1, w = length / (r2 * r2);
         here[n] += w * (1 - t), there[n] += w * t, total[n] += w;
     }
+}
+
+// Squared distance of the nodes to one border edge, kept where it is the smallest so far.
+MIE_CLONES void approach(Vec3 a, Vec3 b, size_t count, const double* x, const double* y, double* nearest2) {
+    const double ex = b.x - a.x, ey = b.y - a.y, length2 = ex * ex + ey * ey, share = length2 > 0 ? 1 / length2 : 0;
+    for (size_t n = 0; n < count; ++n) {
+        const double along = ((x[n] - a.x) * ex + (y[n] - a.y) * ey) * share, t = std::min(std::max(along, 0.0), 1.0);
+        const double rx = a.x + t * ex - x[n], ry = a.y + t * ey - y[n];
+        nearest2[n] = std::min(nearest2[n], rx * rx + ry * ry);
+    }
+}
+
+// One border vertex's share of the motion of every outside node.
+MIE_CLONES void gather(const double* weight, size_t count, Vec3 v, double* dx, double* dy, double* gain) {
+    for (size_t n = 0; n < count; ++n) dx[n] += weight[n] * v.x, dy[n] += weight[n] * v.y, gain[n] += weight[n] * v.z;
 }
 
 // The mesh at rest in the image, and how motion continues beyond its border.
@@ -144,14 +160,22 @@ class Stage {
     Outside outside_of(const std::vector<Vec3>& p, const std::vector<double>& depth, bool keep_covered) const {
         const auto& loop = mesh_.boundary;
         Outside o;
-        std::vector<double> x, y, falloff;
+        std::vector<int> candidate;
+        std::vector<double> x, y;
         for (int n = 0; n < nodes(); ++n) {
-            const double nx = kOrigin + kNodeStepPx * (n % grid_width_), ny = kOrigin + kNodeStepPx * (n / grid_width_);
             if (std::isfinite(depth[n]) && !keep_covered) continue;
-            const double near2 = border_distance2(p, nx, ny), s = near2 / (falloff_px_ * falloff_px_);
+            candidate.push_back(n);
+            x.push_back(kOrigin + kNodeStepPx * (n % grid_width_)), y.push_back(kOrigin + kNodeStepPx * (n / grid_width_));
+        }
+        std::vector<double> near2(candidate.size(), std::numeric_limits<double>::infinity()), falloff;
+        for (size_t e = 0; e < loop.size(); ++e)
+            approach(p[loop[e]], p[loop[(e + 1) % loop.size()]], x.size(), x.data(), y.data(), near2.data());
+        for (size_t c = 0; c < candidate.size(); ++c) {
+            const double s = near2[c] / (falloff_px_ * falloff_px_);
             // Covered nodes near a border at rest are kept too: moving a little may uncover them.
-            if (s >= 1 || (std::isfinite(depth[n]) && near2 > 4 * kBorderAtRestPx * kBorderAtRestPx)) continue;
-            o.node.push_back(n), x.push_back(nx), y.push_back(ny), falloff.push_back((1 - s) * (1 - s));
+            if (s >= 1 || (std::isfinite(depth[candidate[c]]) && near2[c] > 4 * kBorderAtRestPx * kBorderAtRestPx)) continue;
+            x[o.node.size()] = x[c], y[o.node.size()] = y[c];
+            o.node.push_back(candidate[c]), falloff.push_back((1 - s) * (1 - s));
         }
         const size_t count = o.node.size();
         o.weight.assign(loop.size() * count, 0);
@@ -169,19 +193,6 @@ class Stage {
         for (size_t b = 0; b < loop.size(); ++b)
             for (size_t n = 0; n < count; ++n) o.weight[b * count + n] *= falloff[n] / total[n];
         return o;
-    }
-
-    double border_distance2(const std::vector<Vec3>& p, double x, double y) const {
-        const auto& loop = mesh_.boundary;
-        double nearest2 = std::numeric_limits<double>::infinity();
-        for (size_t e = 0; e < loop.size(); ++e) {
-            const Vec3 &a = p[loop[e]], &b = p[loop[(e + 1) % loop.size()]];
-            const double ex = b.x - a.x, ey = b.y - a.y, length2 = ex * ex + ey * ey;
-            const double t = length2 > 0 ? std::clamp(((x - a.x) * ex + (y - a.y) * ey) / length2, 0.0, 1.0) : 0;
-            const double rx = a.x + t * ex - x, ry = a.y + t * ey - y;
-            nearest2 = std::min(nearest2, rx * rx + ry * ry);
-        }
-        return nearest2;
     }
 
     // Per-vertex attributes (dx, dy, gain) of the mesh at `p`, at every node: interpolated inside, continued outside.
@@ -212,7 +223,7 @@ class Stage {
         for (size_t b = 0; b < mesh_.boundary.size(); ++b) {
             const Vec3 v = attribute[mesh_.boundary[b]];
             const double* w = &o.weight[b * count];
-            for (size_t n = 0; n < count; ++n) dx[n] += w[n] * v.x, dy[n] += w[n] * v.y, gain[n] += w[n] * v.z;
+            gather(w, count, v, dx.data(), dy.data(), gain.data());
         }
         for (size_t n = 0; n < count; ++n)
             if (!std::isfinite(depth[o.node[n]])) set(o.node[n], {dx[n], dy[n], gain[n]});
