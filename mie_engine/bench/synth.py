@@ -135,7 +135,7 @@ def ours(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
         plan, _ = plan_dataset(inputs, clips=CLIPS, seed=1, shard_clips=CLIPS, quality=QUALITY, **more)
         jobs[name] = ShardJob(plan, folder, FaceStore(plan.identities, inputs.origins, SIZE_PX, None))
     step = SIZE_PX / LATTICE
-    lattice = np.tile(np.rint(np.array([step / 2 - 0.5, step, 0, step / 2 - 0.5, 0, step]) * 65536).astype(np.int32), (FRAMES, 1))
+    lattice = np.tile(np.rint(np.array([step / 2 - 0.5, step / 2 - 0.5, step, 0, 0, step]) * 65536).astype(np.int32), (FRAMES, 1))
     turn = np.tile(np.rint(np.array([1 / step, 0, 0, 1 / step]) * 4096).astype(np.int16), (FRAMES, 1))
     grids = np.ascontiguousarray(scene.rig.basis.grids)
     cases: dict[str, Callable[[], Any]] = {name: partial(build_shard, job, 0) for name, job in jobs.items()}
