@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -68,6 +69,20 @@ class Op:
     def run(self, call: Any, backend: str) -> Any:
         """Run a checked call on the chosen backend."""
         return self._run[self.choose(backend)](call)
+
+
+def core() -> Any:
+    """The C++ runtime, loaded when a kernel first needs it."""
+    return importlib.import_module("mie_engine._core")
+
+
+def core_missing() -> str | None:
+    """Why the C++ runtime cannot be loaded, or None."""
+    try:
+        core()
+    except ImportError as error:
+        return f"the C++ runtime cannot be loaded ({error}); reinstall mie-engine"
+    return None
 
 
 def op(name: str) -> Op:
