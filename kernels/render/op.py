@@ -219,7 +219,7 @@ def _checked(
 
 
 def _check_sums(coefficients: NDArray[np.int16]) -> None:
-    sums = np.abs(coefficients.astype(np.int32)).sum(1)
+    sums = np.abs(coefficients, dtype=np.int32).sum(1)
     if int(sums.max()) > MAX_COEFFICIENT_SUM_Q12:
         frame, limit = int(sums.argmax()), MAX_COEFFICIENT_SUM_Q12
         raise RangeError(f"render: sum of |coefficients| is {sums[frame]} in frame {frame}, at most {limit}; scale them down")
