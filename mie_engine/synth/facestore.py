@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def read_crop(cache: Path | None, sha256: str, size: int) -> Face | None:
         with np.load(_crop_path(cache, sha256, size), allow_pickle=False) as kept:
             return Face(kept["pixels"], kept["landmarks_px"], str(kept["name"]), sha256, float(kept["score"]),
                         float(kept["interocular_px"]), int(kept["face_count"]))  # fmt: skip
-    except (OSError, KeyError, ValueError, EOFError):
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):  # not there, or torn by a crash of the machine
         return None
 
 
@@ -64,8 +65,11 @@ def write_crop(cache: Path, face: Face) -> None:
     """Keep an aligned face; a cache that cannot be written only costs time."""
     path = _crop_path(cache, face.source_sha256, face.size)
     temporary = path.with_name(f".tmp-{uuid.uuid4().hex}.npz")
-    with contextlib.suppress(OSError):
+    try:
         cache.mkdir(parents=True, exist_ok=True)
         np.savez(temporary, pixels=face.pixels, landmarks_px=face.landmarks_px, name=face.name, score=face.score,
                  interocular_px=face.interocular_px, face_count=face.face_count)  # fmt: skip
         os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()

@@ -60,12 +60,14 @@ def shard_paths(out: Path, shard: int) -> tuple[Path, Path]:
     return out / f"{shard:06d}.tar", out / f"{shard:06d}.parquet"
 
 
-def is_complete(out: Path, shard: int) -> bool:
-    """Both files are there and the tar has the length its index remembers."""
+def is_complete(out: Path, shard: int, plan_hash: str) -> bool:
+    """Both files are there, made by this plan, and the tar has the length its index remembers."""
     tar, index = shard_paths(out, shard)
     try:
-        remembered = (pq.read_schema(index).metadata or {}).get(b"tar_bytes", b"-1")
-        return tar.stat().st_size == int(remembered)
+        if not (tar.is_file() and index.is_file()):
+            return False
+        remembered = pq.read_schema(index).metadata or {}
+        return remembered.get(b"plan_hash") == plan_hash.encode() and tar.stat().st_size == int(remembered.get(b"tar_bytes", b"-1"))
     except (OSError, pa.ArrowException, ValueError):
         return False
 
