@@ -2,10 +2,11 @@
 
 from .registry import backends, choose, explain
 from .render.motion import features, motion
-from .render.op import FORMATS, Rendered, RenderSource, noise_word, render, render_with_motion
+from .render.op import FORMATS, SIMD, Rendered, RenderSource, noise_word, render, render_with_motion
 
 __all__ = [
     "FORMATS",
+    "SIMD",
     "RenderSource",
     "Rendered",
     "backends",

@@ -7,19 +7,26 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from ..errors import UsageError
 from . import au_csv as _au_csv
-from .dataset import CACHE_FOLDER, PLAN_FILE, Inputs, Progress, Report, build_dataset, scan_faces
+from .dataset import CACHE_FOLDER, Inputs, Progress, Report, build_dataset, check_run, scan_faces
 from .encode import encoder_of, require_encoder
-from .plan import AuCsv, Plan, make_plan
+from .folder import read_plan
+from .plan import AuCsv, Identity, Plan, make_plan
+
+_ANY_FACE = Inputs((Identity("any", "0" * 64),), ())
 
 
 def known_faces(out: Path, size: int) -> frozenset[str]:
-    """sha256 of the faces that the dataset in `out` was planned with, if its crops have this size."""
-    try:
-        plan = Plan.from_json((out / PLAN_FILE).read_bytes())
-    except (OSError, ValueError):
+    """sha256 of the faces that the dataset in `out` was planned with, if its crops have this size.
+
+    Raises:
+        PlanError: the folder cannot become or continue a dataset, see folder.read_plan.
+    """
+    plan = read_plan(out)
+    if plan is None or plan.size != size:
         return frozenset()
-    return frozenset(identity.sha256 for identity in plan.identities) if plan.size == size else frozenset()
+    return frozenset(identity.sha256 for identity in plan.identities)
 
 
 def plan_dataset(
@@ -46,12 +53,31 @@ def plan_dataset(
         UsageError, RangeError, InputError.
     """
     table = None
+    if csv is None and csv_scale is not None:
+        raise UsageError(f"the scale {csv_scale} belongs to an AU table, but none is given: give both or neither.")
     if csv is not None:
         table = _au_csv.read(csv, csv_scale)
         fields["au_csv"] = AuCsv(table.name, table.sha256, table.scale)
         fields.setdefault("sources", ("expert", "micro", "macro", "au_csv"))
     chosen = encoder_of(encoder, quality)
-    return make_plan(clips=clips, seed=seed, identities=inputs.identities, content=content, encoder=chosen, **fields), table
+    plan = make_plan(clips=clips, seed=seed, identities=inputs.identities, content=content, encoder=chosen, **fields)
+    plan.rows(0, min(plan.clips, plan.balance * len(plan.sources)), table)  # one of each class and source: a table may lack some
+    return plan, table
+
+
+def check_options(*, workers: int, backend: str = "auto", simd: str = "auto", **options: Any) -> None:
+    """Refuse a wrong option before a million images are looked at.
+
+    Args:
+        workers, backend, simd: see dataset.build_dataset.
+        **options: see plan_dataset.
+
+    Raises:
+        UsageError, RangeError, InputError, PlanError, BackendError.
+    """
+    plan, _ = plan_dataset(_ANY_FACE, **options)
+    require_encoder(plan.encoder)
+    check_run(plan.content, workers, backend, simd)
 
 
 def synthesize(
@@ -88,10 +114,10 @@ def synthesize(
         EnvironmentProblem: the folder cannot be written, or a backend cannot run.
     """
     out, workers = Path(out), workers if workers is not None else os.cpu_count() or 1
+    check_options(workers=workers, backend=backend, simd=simd, clips=clips, seed=seed, size=size, **options)
     inputs = scan_faces(faces, size, cache=out / CACHE_FOLDER, known=known_faces(out, size), workers=workers)
     plan, table = plan_dataset(inputs, clips=clips, seed=seed, size=size, **options)
-    require_encoder(plan.encoder)
     return build_dataset(plan, inputs, out, table=table, workers=workers, backend=backend, simd=simd, progress=progress, stop=stop)
 
 
-__all__ = ["known_faces", "plan_dataset", "synthesize"]
+__all__ = ["check_options", "known_faces", "plan_dataset", "synthesize"]

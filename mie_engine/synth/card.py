@@ -55,7 +55,7 @@ AU sources: {sources}. Encoder: {plan.encoder.library}, {plan.encoder.format} qu
 ## Layout
 WebDataset shards `000000.tar` ..., and beside each a Parquet index (key, identity, label3, label7, action units, timing, byte offsets).
 A sample: {_MEMBERS[plan.content].format(suffix=suffix)}. `label3`: {", ".join(f"{i} {name}" for i, name in enumerate(LABELS3))};
-`label7`: happiness, surprise, disgust, sadness, fear, anger, contempt (null: none of them). `dataset.json` holds the whole plan;
+`label7`: happiness, surprise, disgust, sadness, fear, anger, contempt (-1: none of them). `dataset.json` holds the whole plan;
 its hash is `{plan.hash}`.
 
 ```python

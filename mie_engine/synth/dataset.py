@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
-import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -15,18 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import __version__, kernels
-from ..errors import EnvironmentProblem, InputError, PlanError, RangeError
+from .. import __version__, _core, kernels
+from ..errors import BackendError, InputError, RangeError, UsageError
 from ..limits import MAX_WORKERS
 from .au_csv import AuTable
 from .faces import Face
 from .facestore import FaceStore, read_crop, write_crop
-from .image import find_images, read_image_bytes
+from .folder import CACHE_FOLDER, CARD_FILE, DATASET_FILE, open_folder, settle_plan, write_file
+from .image import PLAN_FILE, PREVIEW_FILE, find_images, read_image_bytes
 from .plan import Identity, Plan
-from .shard import TEMPORARY, ShardJob, Stopped, build_shard, is_complete, shard_paths, sync_folder
+from .shard import ShardJob, Stopped, build_shard, is_complete, shard_paths
 
-PLAN_FILE, DATASET_FILE, PREVIEW_FILE, CARD_FILE = "plan.json", "dataset.json", "preview.png", "README.md"
-CACHE_FOLDER = ".cache"
 Progress = Callable[[int, int], None]
 
 
@@ -34,7 +30,7 @@ Progress = Callable[[int, int], None]
 class Inputs:
     """The usable faces of a call, and what was left out.
 
-    identities and origins: one each per usable face. skipped: (file, reason).
+    identities and origins: one each per usable face. skipped: (file, reason), in printable characters.
     """
 
     identities: tuple[Identity, ...]
@@ -70,14 +66,16 @@ def scan_faces(
     Args:
         faces: a folder, glob or file, a sequence of these, or Face records.
         size: side of the crops, px.
-        cache: where crops are kept between runs of one dataset, or None.
+        cache: where crops are kept until the dataset beside them has its plan, or None.
         known: sha256 of files that an earlier run found usable at this size; they are not looked at again.
         workers: images looked at at a time.
         progress: called with 1 and the bytes of each image looked at.
 
     Raises:
         InputError: nothing there, or no usable face at all (the reasons of the first few files are named).
+        RangeError: size or workers.
     """
+    _check_workers(workers)
     items: Sequence[Any] = faces if isinstance(faces, Sequence) and not isinstance(faces, str | bytes) else [faces]
     if items and all(isinstance(item, Face) for item in items):
         for item in items:
@@ -85,30 +83,40 @@ def scan_faces(
                 raise InputError(f"{item.name}: the face is {item.size} px, the dataset {size} px: load it with size={size}.")
         return Inputs(tuple(Identity(f.name, f.source_sha256) for f in items), tuple(items))
     paths = find_images(items)
+    if cache is not None and (cache.parent / PLAN_FILE).exists():
+        cache = None  # its faces have their crops; any other face leads to a refusal, which must leave the folder as it is
 
-    def look(path: Path) -> Identity | tuple[str, str]:
+    def look(path: Path) -> tuple[Identity | tuple[str, str], int]:
+        looked_at = 0
         try:
-            digest = hashlib.sha256(read_image_bytes(path)).hexdigest()
-            if digest in known:
-                return Identity(path.stem, digest)
-            face = read_crop(cache, digest, size)
-            if face is None:
-                face = Face.load(path, size)
-                if cache is not None:
-                    write_crop(cache, face)
-            return Identity(path.stem, face.source_sha256)
+            if not path.name.isprintable():
+                raise InputError(f"{path}: the name has characters that cannot be printed: rename the file.")
+            data = read_image_bytes(path)
+            looked_at, digest = len(data), hashlib.sha256(data).hexdigest()
+            if digest not in known:
+                face = read_crop(cache, digest, size)
+                if face is None:
+                    face = Face.load(path, size)
+                    if cache is not None:
+                        write_crop(cache, face)
+                digest = face.source_sha256
+            return Identity(path.stem, digest), looked_at
         except InputError as error:
-            return str(path), str(error)
+            return (_printable(str(path)), _printable(str(error))), looked_at
 
     usable: list[tuple[Identity, Path]] = []
     skipped: list[tuple[str, str]] = []
     with ThreadPoolExecutor(workers) as pool:
-        for path, result in zip(paths, pool.map(look, paths), strict=True):
-            if isinstance(result, Identity):
-                usable.append((result, path))
-            else:
-                skipped.append(result)
-            progress(1, path.stat().st_size)
+        try:
+            for path, (result, looked_at) in zip(paths, pool.map(look, paths), strict=True):
+                if isinstance(result, Identity):
+                    usable.append((result, path))
+                else:
+                    skipped.append(result)
+                progress(1, looked_at)
+        except BaseException:  # Ctrl-C must not wait for every image
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     if not usable:
         reasons = "; ".join(reason for _, reason in skipped[:3])
         raise InputError(f"none of {len(paths)} images shows a usable face: {reasons}")
@@ -137,19 +145,18 @@ def build_dataset(
         stop: set it to stop after the clip in work.
 
     Raises:
-        PlanError: the folder holds another plan. EnvironmentProblem: unwritable, full, or another run is at work there.
+        UsageError, RangeError: workers, backend or simd. PlanError: the folder holds another plan.
+        EnvironmentProblem: unwritable, full, another run is at work there, or the backend or simd cannot run here.
         Stopped: `stop` was set; run again to finish.
     """
-    if not 1 <= workers <= MAX_WORKERS:
-        raise RangeError(f"workers is {workers}, allowed is 1 to {MAX_WORKERS}.")
-    chosen = kernels.choose("render" if plan.content != "features" else "features", backend)
+    chosen = check_run(plan.content, workers, backend, simd)
     with open_folder(out) as out:
-        _settle_plan(plan, out)
+        settle_plan(plan, out)
         store = FaceStore(plan.identities, inputs.origins, plan.size, out / CACHE_FOLDER)
         job = ShardJob(plan, out, store, table, chosen, simd, stop or threading.Event())
         missing, made, written = [], 0, 0
         for shard in range(plan.shard_count):
-            if is_complete(out, shard):
+            if is_complete(out, shard, plan.hash):
                 first, last = plan.shard_range(shard)
                 progress(last - first, 0)
             else:
@@ -158,6 +165,33 @@ def build_dataset(
             made, written = made + 1, written + size
         _finish(job, inputs)
     return Report(out, plan.hash, plan.clips, plan.shard_count, made, written, len(plan.identities), inputs.skipped)
+
+
+def _check_workers(workers: int) -> None:
+    if not 1 <= workers <= MAX_WORKERS:
+        raise RangeError(f"workers is {workers}, allowed is 1 to {MAX_WORKERS}.")
+
+
+def check_run(content: str, workers: int, backend: str, simd: str) -> str:
+    """The backend that `backend` means here, if these options can run.
+
+    Raises:
+        UsageError, RangeError, BackendError.
+    """
+    _check_workers(workers)
+    chosen = kernels.choose("render" if content != "features" else "features", backend)
+    if simd not in kernels.SIMD:
+        raise UsageError(f"simd is {simd!r}, allowed are {', '.join(kernels.SIMD)}.")
+    if simd != "auto" and (chosen != "cpu" or content == "features"):
+        raise UsageError(f"simd {simd!r} is a level of the frame renderer on backend cpu; this is {content} on {chosen}: use auto.")
+    if simd != "auto" and simd not in _core.simd_levels():
+        raise BackendError(f"simd {simd!r} cannot run on this processor, which has {', '.join(_core.simd_levels())}: use auto.")
+    return chosen
+
+
+def _printable(text: str) -> str:
+    """Text for a terminal or a UTF-8 file, whatever bytes a file's name is made of."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _map_local(build: Callable[[int], int], shards: Sequence[int], workers: int, stop: threading.Event) -> Iterator[int]:
@@ -183,65 +217,6 @@ def _map_local(build: Callable[[int], int], shards: Sequence[int], workers: int,
             raise
 
 
-@contextlib.contextmanager
-def open_folder(out: Path) -> Iterator[Path]:
-    """Make the folder, take its lock (released with the process, however it ends) and clear what a killed run left.
-
-    Raises:
-        EnvironmentProblem: it cannot be written, or another run holds it.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = (out / ".lock").open("w")
-    except OSError as error:
-        raise EnvironmentProblem(f"{out}: {error.strerror}. Choose a folder you may write to.") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise EnvironmentProblem(f"{out}: another run is writing there. Wait for it, or choose another folder.") from error
-        for leftover in out.glob(TEMPORARY + "*"):
-            leftover.unlink(missing_ok=True)
-        yield out
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file so that it is either the old one or the new one, never half."""
-    temporary = path.with_name(TEMPORARY + path.name)
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        sync_folder(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise EnvironmentProblem(
-            f"{path}: {error.strerror}. Free space or choose another folder, then run the same command again."
-        ) from error
-
-
-def _settle_plan(plan: Plan, out: Path) -> None:
-    """The folder's plan is this one; a new folder gets it."""
-    path = out / PLAN_FILE
-    if path.exists():
-        there = Plan.from_json(path.read_bytes())
-        if there.hash != plan.hash:
-            raise PlanError(
-                f"{path}: this folder holds another dataset ({_difference(there, plan)}). Choose another folder, or the same options."
-            )
-    else:
-        write_file(path, plan.to_json().encode())
-
-
-def _difference(there: Plan, plan: Plan) -> str:
-    old, new = json.loads(there.to_json()), json.loads(plan.to_json())
-    keys = [k for k in new if old.get(k) != new[k]]
-    show = [f"{k}: {old.get(k)} there, {new[k]} asked" if len(str(new[k])) < 60 else f"other {k}" for k in keys[:4]]
-    return "; ".join(show)
-
-
 def _finish(job: ShardJob, inputs: Inputs) -> None:
     """dataset.json, card and preview, when every shard is there; the cache goes."""
     from .card import card, preview
@@ -259,12 +234,26 @@ def _finish(job: ShardJob, inputs: Inputs) -> None:
         "skipped": [{"file": Path(file).name, "reason": reason.replace(file, Path(file).name)} for file, reason in inputs.skipped],
     }
     text = json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    if (out / DATASET_FILE).exists() and (out / DATASET_FILE).read_text("utf-8") == text and (out / PREVIEW_FILE).exists():
-        return
-    write_file(out / CARD_FILE, card(plan, facts).encode())
-    write_file(out / PREVIEW_FILE, preview(plan, job.faces, job.table))
-    write_file(out / DATASET_FILE, text.encode())
+    if not ((out / CARD_FILE).is_file() and (out / PREVIEW_FILE).is_file() and _holds(out / DATASET_FILE, text)):
+        write_file(out / CARD_FILE, card(plan, facts).encode())
+        write_file(out / PREVIEW_FILE, preview(plan, job.faces, job.table))
+        write_file(out / DATASET_FILE, text.encode())
     shutil.rmtree(out / CACHE_FOLDER, ignore_errors=True)
 
 
-__all__ = ["Inputs", "Report", "Stopped", "build_dataset", "open_folder", "scan_faces"]
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.stat().st_size == len(text.encode()) and path.read_bytes() == text.encode()
+
+
+__all__ = [
+    "CACHE_FOLDER",
+    "PLAN_FILE",
+    "PREVIEW_FILE",
+    "Inputs",
+    "Report",
+    "Stopped",
+    "build_dataset",
+    "check_run",
+    "open_folder",
+    "scan_faces",
+]

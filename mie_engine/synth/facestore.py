@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def read_crop(cache: Path | None, sha256: str, size: int) -> Face | None:
                 float(kept["interocular_px"]),
                 int(kept["face_count"]),
             )
-    except (OSError, KeyError, ValueError, EOFError):
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):  # not there, or torn by a crash of the machine
         return None
 
 
@@ -71,7 +72,7 @@ def write_crop(cache: Path, face: Face) -> None:
     """Keep an aligned face; a cache that cannot be written only costs time."""
     path = _crop_path(cache, face.source_sha256, face.size)
     temporary = path.with_name(f".tmp-{uuid.uuid4().hex}.npz")
-    with contextlib.suppress(OSError):
+    try:
         cache.mkdir(parents=True, exist_ok=True)
         np.savez(
             temporary,
@@ -83,3 +84,6 @@ def write_crop(cache: Path, face: Face) -> None:
             face_count=face.face_count,
         )
         os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()

@@ -15,6 +15,7 @@ from mie_engine.errors import InputError, RangeError, ShapeError
 from mie_engine.synth.decode import check_size, decode_rgb, to_rgb8
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+PLAN_FILE, PREVIEW_FILE = "plan.json", "preview.png"  # of a dataset: what shows that a picture is its contact sheet
 
 StrPath = str | os.PathLike[str]
 
@@ -112,8 +113,8 @@ def find_images(paths: StrPath | Sequence[StrPath]) -> list[Path]:
     """List the images named by files, folders and glob patterns.
 
     Args:
-        paths: each a file (any name), a folder (searched recursively; links to folders are not followed) or a glob pattern. Folders
-            and patterns yield names that end in SUFFIXES, in any case, and are not hidden.
+        paths: each a file (any name), a folder (searched recursively; links to folders are not followed, contact sheets of datasets
+            are left out) or a glob pattern. Folders and patterns yield names that end in SUFFIXES, in any case, and are not hidden.
 
     Returns:
         Paths in the order given, sorted within a folder or pattern, each once.
@@ -156,6 +157,8 @@ def _walk(top: Path) -> Iterator[Path]:
 
     for folder, folders, names in os.walk(top, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if PLAN_FILE in names and PREVIEW_FILE in names:  # a dataset made below its faces: its contact sheet is no face
+            names.remove(PREVIEW_FILE)
         yield from (Path(folder, name) for name in sorted(names) if _is_image_name(name))
 
 

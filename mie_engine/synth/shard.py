@@ -61,12 +61,14 @@ def shard_paths(out: Path, shard: int) -> tuple[Path, Path]:
     return out / f"{shard:06d}.tar", out / f"{shard:06d}.parquet"
 
 
-def is_complete(out: Path, shard: int) -> bool:
-    """Both files are there and the tar has the length its index remembers."""
+def is_complete(out: Path, shard: int, plan_hash: str) -> bool:
+    """Both files are there, made by this plan, and the tar has the length its index remembers."""
     tar, index = shard_paths(out, shard)
     try:
-        remembered = (pq.read_schema(index).metadata or {}).get(b"tar_bytes", b"-1")
-        return tar.stat().st_size == int(remembered)
+        if not (tar.is_file() and index.is_file()):
+            return False
+        remembered = pq.read_schema(index).metadata or {}
+        return remembered.get(b"plan_hash") == plan_hash.encode() and tar.stat().st_size == int(remembered.get(b"tar_bytes", b"-1"))
     except (OSError, pa.ArrowException, ValueError):
         return False
 
@@ -178,7 +180,7 @@ def _facts(plan: Plan, rows: Rows) -> list[dict[str, Any]]:
         "key": rows.key.tolist(),
         "identity": [plan.identities[i].name for i in rows.identity.tolist()],
         "label3": rows.label3.tolist(),
-        "label7": [label if label >= 0 else None for label in rows.label7.tolist()],
+        "label7": rows.label7.tolist(),
         "emotion": rows.emotion.tolist(),
         "source": rows.source.tolist(),
         "one_sided": rows.one_sided.tolist(),
@@ -193,7 +195,8 @@ def _facts(plan: Plan, rows: Rows) -> list[dict[str, Any]]:
 
 def _add_record(tar: _core.TarWriter, facts: dict[str, Any], entries: list[tuple[int, int]], plan: Plan) -> tuple[dict[str, Any], int]:
     """Write the sample's JSON; return its row of the index and the bytes written."""
-    vectors = {name: {unit: v for unit, v in zip(UNITS, facts[name], strict=True) if v} for name in ("au_onset", "au_apex")}
+    # Every unit, zeros too: readers that infer a table from the first samples would drop units that come later.
+    vectors = {name: dict(zip(UNITS, facts[name], strict=True)) for name in ("au_onset", "au_apex")}
     text = json.dumps(facts | vectors, sort_keys=True, separators=(",", ":"))
     all_entries = [*entries, tar.add(f"{facts['key']}.json", text.encode())]
     sizes = [size for _, size in all_entries]
