@@ -83,7 +83,7 @@ MIE_CLONES void spread(double sx, double sy, double length, double t, size_t cou
     }
 }
 
-// Squared distance of the nodes to one border edge, kept where it is the smallest so far.
+// Squared distance of the nodes to one outline edge, kept where it is the smallest so far.
 MIE_CLONES void approach(Vec3 a, Vec3 b, size_t count, const double* x, const double* y, double* nearest2) {
     const double ex = b.x - a.x, ey = b.y - a.y, length2 = ex * ex + ey * ey, share = length2 > 0 ? 1 / length2 : 0;
     for (size_t n = 0; n < count; ++n) {
@@ -93,7 +93,7 @@ MIE_CLONES void approach(Vec3 a, Vec3 b, size_t count, const double* x, const do
     }
 }
 
-// One border vertex's share of the motion of every outside node.
+// One outline vertex's share of the motion of every outside node.
 MIE_CLONES void gather(const double* weight, size_t count, Vec3 v, double* dx, double* dy, double* gain) {
     for (size_t n = 0; n < count; ++n) dx[n] += weight[n] * v.x, dy[n] += weight[n] * v.y, gain[n] += weight[n] * v.z;
 }
@@ -110,6 +110,7 @@ class Stage {
         grid_width_ = grid_size(width), grid_height_ = grid_size(height);
         falloff_px_ = kFalloffIod * kIodCm * fit_.scale_px;
         rest_light_ = shading(mesh_, rest_);
+        rest_outline_ = visible_outline(mesh_, rest_);
     }
 
     int nodes() const { return grid_width_ * grid_height_; }
@@ -128,7 +129,7 @@ class Stage {
         for (int i = 0; i < kMeshVertices; ++i) moved[i] = rest_[i] + move[i];
         const auto light = shading(mesh_, moved);
         double border_px = 0;
-        for (int v : mesh_.boundary) border_px = std::max({border_px, std::fabs(move[v].x), std::fabs(move[v].y)});
+        for (int v : rest_outline_.vertex) border_px = std::max({border_px, std::fabs(move[v].x), std::fabs(move[v].y)});
         for (int i = 0; i < kMeshVertices; ++i)
             attribute[i] = {-move[i].x, -move[i].y, std::clamp(kShading * (light[i] / rest_light_[i] - 1), -kGainLimit, kGainLimit)};
         Fields f = carry(moved, attribute, border_px > kBorderAtRestPx);
@@ -149,17 +150,18 @@ class Stage {
   private:
     static constexpr double kOrigin = -0.5;  // node 0 lies on the corner of pixel 0
 
-    // How the border's motion continues at the nodes the mesh does not cover: transfinite Shepard interpolation, the integral of
-    // motion / r^4 along the border over the integral of 1 / r^4, so that it meets the border's own motion there; times a falloff
+    // How the motion of the mesh's outline continues at the nodes it does not cover: transfinite Shepard interpolation, the integral of
+    // motion / r^4 along the outline over the integral of 1 / r^4, so that it meets the outline's own motion there; times a falloff
     // that is flat at both ends. Weights lie node-innermost: every loop over nodes is a plain vector loop.
     struct Outside {
         std::vector<int> node;
-        std::vector<double> weight;  // [border vertices][nodes], falloff included
+        std::vector<int> vertex;     // of the outline
+        std::vector<double> weight;  // [vertex][node], falloff included
     };
 
-    Outside outside_of(const std::vector<Vec3>& p, const std::vector<double>& depth, bool keep_covered) const {
-        const auto& loop = mesh_.boundary;
+    Outside outside_of(const std::vector<Vec3>& p, const Outline& outline, const std::vector<double>& depth, bool keep_covered) const {
         Outside o;
+        o.vertex = outline.vertex;
         std::vector<int> candidate;
         std::vector<double> x, y;
         for (int n = 0; n < nodes(); ++n) {
@@ -168,8 +170,8 @@ class Stage {
             x.push_back(kOrigin + kNodeStepPx * (n % grid_width_)), y.push_back(kOrigin + kNodeStepPx * (n / grid_width_));
         }
         std::vector<double> near2(candidate.size(), std::numeric_limits<double>::infinity()), falloff;
-        for (size_t e = 0; e < loop.size(); ++e)
-            approach(p[loop[e]], p[loop[(e + 1) % loop.size()]], x.size(), x.data(), y.data(), near2.data());
+        for (const auto& edge : outline.edge)
+            approach(p[o.vertex[edge[0]]], p[o.vertex[edge[1]]], x.size(), x.data(), y.data(), near2.data());
         for (size_t c = 0; c < candidate.size(); ++c) {
             const double s = near2[c] / (falloff_px_ * falloff_px_);
             // Covered nodes near a border at rest are kept too: moving a little may uncover them.
@@ -178,19 +180,18 @@ class Stage {
             o.node.push_back(candidate[c]), falloff.push_back((1 - s) * (1 - s));
         }
         const size_t count = o.node.size();
-        o.weight.assign(loop.size() * count, 0);
+        o.weight.assign(o.vertex.size() * count, 0);
         std::vector<double> total(count, 0);
-        for (size_t e = 0; e < loop.size(); ++e) {
-            const size_t next = (e + 1) % loop.size();
-            const Vec3 &a = p[loop[e]], &b = p[loop[next]];
+        for (const auto& edge : outline.edge) {
+            const Vec3 &a = p[o.vertex[edge[0]]], &b = p[o.vertex[edge[1]]];
             const double length = std::sqrt((b.x - a.x) * (b.x - a.x) + (b.y - a.y) * (b.y - a.y));
-            double *here = &o.weight[e * count], *there = &o.weight[next * count];
+            double *here = &o.weight[edge[0] * count], *there = &o.weight[edge[1] * count];
             for (int k = 0; k < kBorderSamples; ++k) {
                 const double t = (k + 0.5) / kBorderSamples, sx = a.x + t * (b.x - a.x), sy = a.y + t * (b.y - a.y);
                 spread(sx, sy, length, t, count, x.data(), y.data(), here, there, total.data());
             }
         }
-        for (size_t b = 0; b < loop.size(); ++b)
+        for (size_t b = 0; b < o.vertex.size(); ++b)
             for (size_t n = 0; n < count; ++n) o.weight[b * count + n] *= falloff[n] / total[n];
         return o;
     }
@@ -208,20 +209,22 @@ class Stage {
             depth[n] = z;
             set(n, w0 * attribute[v[0]] + w1 * attribute[v[1]] + w2 * attribute[v[2]]);
         });
+        const Outline fresh_outline = is_border_moving ? visible_outline(mesh_, p) : Outline{};
+        const Outline& outline = is_border_moving ? fresh_outline : rest_outline_;
         double border = 0;
-        for (int v : mesh_.boundary)
+        for (int v : outline.vertex)
             border = std::max({border, std::fabs(attribute[v].x), std::fabs(attribute[v].y), std::fabs(attribute[v].z)});
         if (border < kStillBorder) return f;
         Outside fresh;
         if (is_border_moving)
-            fresh = outside_of(p, depth, false);
+            fresh = outside_of(p, outline, depth, false);
         else if (rest_outside_.node.empty())
-            rest_outside_ = outside_of(rest_, depth, true);
+            rest_outside_ = outside_of(rest_, outline, depth, true);
         const Outside& o = is_border_moving ? fresh : rest_outside_;
         const size_t count = o.node.size();
         std::vector<double> dx(count), dy(count), gain(count);
-        for (size_t b = 0; b < mesh_.boundary.size(); ++b) {
-            const Vec3 v = attribute[mesh_.boundary[b]];
+        for (size_t b = 0; b < o.vertex.size(); ++b) {
+            const Vec3 v = attribute[o.vertex[b]];
             const double* w = &o.weight[b * count];
             gather(w, count, v, dx.data(), dy.data(), gain.data());
         }
@@ -275,6 +278,7 @@ class Stage {
     int width_, height_, grid_width_, grid_height_;
     double falloff_px_;
     std::vector<double> rest_light_;
+    Outline rest_outline_;
     Outside rest_outside_;
 };
 

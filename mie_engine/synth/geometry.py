@@ -19,7 +19,8 @@ INTEROCULAR_CM = 6.386  # of the canonical face; the shapes are stored in inter-
 RIGID = ("tx", "ty", "roll", "scale", "yaw", "pitch")  # rigid channels, after the units, in this order
 
 # Action unit -> shapes of ICT-FaceKit and their weight at full intensity (FACS; `_` stands for the side of a one-sided unit).
-# AU26 and AU27 are shares of a jaw that could open further: .6 is a dropped jaw, .75 the widest the renderer carries at 256 px.
+# AU26 and AU27 are shares of a jaw that could open further: .6 is a dropped jaw, up to 28 px at 256 px and thus the most that every shipped
+# face can show; .75 a stretched one, which a third of them can show up to .8 or .95 only.
 SHAPES: dict[int, tuple[tuple[str, float], ...]] = {
     1: (("browInnerUp_", 1.0),),
     2: (("browOuterUp_", 1.0),),
