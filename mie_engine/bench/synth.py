@@ -33,7 +33,7 @@ from .render import exact_bilinear, psnr_db
 from .report import Row, measured, peer_package, print_rows, show
 
 FACES = Path(__file__).parents[1] / "assets" / "faces"
-SIZE_PX, FRAMES, CLIPS = 256, 16, 32
+SIZE_PX, FRAMES, CLIPS = 256, 16, 128
 MOTION = {"AU12": 0.3, "AU6": 0.25, "AU25": 0.2}
 QUALITY = 95
 STILL = Drift(0.0, 0.0, 0.0)
@@ -202,8 +202,8 @@ def quality(cv2: Any, scene: Scene) -> Row:
 
 def two_workers(scene: Scene) -> Row:
     """Wall seconds of the same dataset with one worker and with two, median of three."""
-    inputs = scene.inputs(8)
-    plan, _ = plan_dataset(inputs, clips=8 * 96, seed=1, shard_clips=96)
+    inputs = scene.inputs(16)
+    plan, _ = plan_dataset(inputs, clips=16 * 128, seed=1, shard_clips=128)
     seconds: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(3):
         for workers in seconds:
