@@ -163,8 +163,8 @@ def build_dataset(
             else:
                 missing.append(shard)
         tasks: list[Callable[[], int]] = [partial(build_shard, job, shard, progress) for shard in missing]
-        if not (out / PREVIEW_FILE).is_file():  # beside the last shards: it needs nothing but the plan
-            tasks.append(partial(_write_preview, job))
+        if not (out / PREVIEW_FILE).is_file():  # needs nothing but the plan; halfway it leaves no worker idle at the end
+            tasks.insert((len(tasks) + 1) // 2, partial(_write_preview, job))
         for size in _run_local(tasks, workers, job.stop):
             made, written = made + (size > 0), written + size
         _finish(job, inputs)
