@@ -249,7 +249,8 @@ def _finish(job: ShardJob, inputs: Inputs) -> None:
     if not ((out / CARD_FILE).is_file() and _holds(out / DATASET_FILE, text)):
         write_file(out / CARD_FILE, card(plan, facts).encode())
         write_file(out / DATASET_FILE, text.encode())
-    shutil.rmtree(out / CACHE_FOLDER, ignore_errors=True)
+    if (out / CACHE_FOLDER).is_dir():  # rmtree would wait for a pipe of that name
+        shutil.rmtree(out / CACHE_FOLDER, ignore_errors=True)
 
 
 def _holds(path: Path, text: str) -> bool:
