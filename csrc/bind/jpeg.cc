@@ -13,14 +13,11 @@ namespace {
 std::vector<py::bytes> encode_frames(const py::array_t<uint8_t, py::array::c_style>& frames, int width, int height, int quality,
                                      const std::string& level_name) {
     const SimdLevel level = level_of(level_name);
-    if (width < 1 || height < 1 || width > kMaxJpegSidePx || height > kMaxJpegSidePx)
-        throw py::value_error("encode_jpeg: sides must be 1..8192 px");
-    if (quality < 1 || quality > 100) throw py::value_error("encode_jpeg: quality must be 1..100");
+    JpegEncoder encoder(quality, level);
     const int64_t bytes = int64_t(width) * height + 2 * (int64_t((width + 1) / 2) * ((height + 1) / 2));
     if (frames.ndim() != 2 || frames.shape(1) != bytes)
         throw py::value_error("encode_jpeg: frames must be [T, " + std::to_string(bytes) + "]");
     std::vector<py::bytes> files;
-    JpegEncoder encoder(quality, level);
     std::vector<uint8_t> file;
     for (py::ssize_t t = 0; t < frames.shape(0); ++t) {
         const uint8_t* frame = frames.data(t, 0);

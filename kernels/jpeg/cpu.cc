@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <stdexcept>
+#include <string>
 
 #define MIE_TARGET  // any processor
 #include "coding.h"
@@ -76,21 +78,21 @@ void copy_edge(const uint8_t* from, int width, int height, int x0, int y0, int t
     }
 }
 
-// 0xff in coded data is followed by 0; returns the end. There is room for a word more than what is written.
+// 0xff in coded data is followed by 0; returns the end. Up to a word past both ends is read and written.
 uint8_t* stuff(const uint8_t* from, const uint8_t* last, uint8_t* to) {
     constexpr uint64_t kOnes = 0x0101010101010101, kTops = 0x8080808080808080;
     while (from < last) {
-        uint64_t word;  // bytes past `last` are the encoder's own
+        uint64_t word;
         std::memcpy(&word, from, sizeof word);
-        const int64_t count = std::min<int64_t>(sizeof word, last - from);
-        if (((~word - kOnes) & word & kTops) == 0) {
-            std::memcpy(to, &word, sizeof word);
-            from += count, to += count;
-            continue;
-        }
-        for (int64_t i = 0; i < count; ++i) {
-            *to++ = *from;
-            if (*from++ == 0xff) *to++ = 0;
+        std::memcpy(to, &word, sizeof word);
+        const auto inside = std::min<int64_t>(sizeof word, last - from);
+        const uint64_t found = ((word & ~kTops) + kOnes) & word & kTops;  // the top bit of every 0xff
+        const int64_t plain = found ? __builtin_clzll(first_byte_on_top(found)) / 8 : int64_t(sizeof word);
+        if (plain >= inside) {
+            from += inside, to += inside;
+        } else {
+            from += plain + 1, to += plain + 1;
+            *to++ = 0;
         }
     }
     return to;
@@ -113,9 +115,15 @@ void code_scalar(const JpegBlocks& blocks, const JpegTile& tile, const JpegTable
     });
 }
 
-JpegEncoder::JpegEncoder(int quality, SimdLevel level) : tables_(make_jpeg_tables(quality)), quality_(quality), level_(level) {}
+JpegEncoder::JpegEncoder(int quality, SimdLevel level) : quality_(quality), level_(level) {
+    if (quality < 1 || quality > 100) throw std::invalid_argument("jpeg: quality is " + std::to_string(quality) + ", allowed is 1..100");
+    tables_ = make_jpeg_tables(quality);
+}
 
 void JpegEncoder::encode(const uint8_t* frame, int width, int height, std::vector<uint8_t>& file) {
+    if (width < 1 || height < 1 || width > kMaxJpegSidePx || height > kMaxJpegSidePx)
+        throw std::invalid_argument("jpeg: frame of " + std::to_string(width) + " x " + std::to_string(height) +
+                                    " px, sides of 1..8192 are allowed");
     if (width != width_ || height != height_) {
         header_ = make_jpeg_header(quality_, width, height);
         width_ = width, height_ = height;
@@ -162,8 +170,7 @@ void JpegEncoder::encode(const uint8_t* frame, int width, int height, std::vecto
     if (stream.used) coded_[size++] = uint8_t(stream.pending >> 56 | 0xff >> stream.used);
 
     // Header, coded bytes, end marker
-    const auto stuffed = size_t(std::count(coded_.begin(), coded_.begin() + int64_t(size), uint8_t(0xff)));
-    file.resize(header_.size() + size + stuffed + sizeof(uint64_t));
+    file.resize(header_.size() + 2 * size + sizeof(uint64_t));  // were every byte 0xff
     std::memcpy(file.data(), header_.data(), header_.size());
     uint8_t* end = stuff(coded_.data(), coded_.data() + size, file.data() + header_.size());
     *end++ = 0xff, *end++ = 0xd9;

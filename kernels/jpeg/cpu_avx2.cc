@@ -2,7 +2,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define MIE_TARGET __attribute__((target("avx2,bmi,bmi2")))
+#define MIE_TARGET __attribute__((target("avx2,bmi,bmi2,popcnt")))
 #define MIE_INLINE MIE_TARGET __attribute__((always_inline)) static inline
 
 #include "coding.h"

@@ -7,7 +7,7 @@
 
 namespace mie {
 
-// Holds the tables of one quality and working memory; one per thread.
+// Holds the tables of one quality and working memory; one per thread. Throws std::invalid_argument.
 class JpegEncoder {
   public:
     JpegEncoder(int quality, SimdLevel level);  // quality 1..100
