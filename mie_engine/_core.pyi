@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __version__: str
-JPEG_LIBRARY: str
+JPEG_VERSION: int
 RIGID_PEAK_PX: float
 
 Entries = list[tuple[int, int]]
