@@ -13,7 +13,7 @@ from .ref import odd_round
 
 Int = NDArray[np.int64]
 
-STEPS = 40  # of Newton's method, at most: across an opening mouth, where one line of skin fills 25 px, it goes px by px
+STEPS = 56  # of Newton's method, at most: across an opening mouth, where one line of skin fills 25 px, it goes px by px
 HALVING_STEPS = 24  # at most, for points that a steep edge (a closing lid, lips rolled in) keeps jumping to and fro
 STEP_LIMIT_Q10 = 8192  # 8 px
 MISS_LIMIT_Q10 = 40960  # 40 px: keeps the step's numerator below 2**31
