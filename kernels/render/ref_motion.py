@@ -61,7 +61,7 @@ def newton_step(later: Int, goal: Int, x: Int, y: Int, u: Int, v: Int) -> tuple[
 
 
 def invert(later: Int, goal: Int, x: Int, y: Int) -> Int:
-    """Flow [2, ...] with u = goal - later(x + u), by Newton's method from rest; then, for blocks of points still missing, in halved steps.
+    """Flow [2, ...] with u = goal - later(x + u), by Newton's method from rest; then, for points that still miss, with halved steps.
 
     A point never moves once it has arrived, so points may be grouped at will.
     """

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import mie_engine._core as core
 import numpy as np
 import pytest
 
+import mie_engine._core as core
 from mie_engine import kernels
 from mie_engine.errors import BackendError, RangeError, ShapeError, UsageError
 from mie_engine.kernels.render import ref
@@ -23,7 +23,7 @@ def smooth_source(rng: np.random.Generator, height: int, width: int, channels: i
 
 
 def random_case(seed: int) -> tuple[kernels.RenderSource, np.ndarray, dict[str, Any]]:
-    """A source, coefficients and options: odd and tiny sizes, smooth and torn fields, still parts, every format, noise, an onset or none."""
+    """A source, coefficients and options: odd and tiny sizes, smooth and torn fields, still parts, formats, noise, an onset or none."""
     r = np.random.default_rng(seed)
     height, width = (int(side) for side in (r.integers(2, 130, 2) if seed % 3 else r.choice([2, 3, 31, 32, 33, 64, 128], 2)))
     channels = int(r.integers(1, 12))

@@ -121,7 +121,9 @@ def test_the_onset_of_any_clip_is_the_source_exactly(face):
 
 
 @pytest.mark.parametrize("path", FACES[::21], ids=lambda p: p.stem)
-@pytest.mark.parametrize("asked", [{"AU12": 0.25, "AU6": 0.2}, {"AU26": 0.8, "AU1": 1.0, "AU2": 0.4}, {"AU9": 1.0, "AU17": 0.5, "AU45": 1.0}])
+@pytest.mark.parametrize(
+    "asked", [{"AU12": 0.25, "AU6": 0.2}, {"AU26": 0.8, "AU1": 1.0, "AU2": 0.4}, {"AU9": 1.0, "AU17": 0.5, "AU45": 1.0}]
+)
 def test_a_mirrored_face_gives_the_mirrored_frame_exactly(path, asked):
     face = mie.Face.load(path)
     clip = mie.render(face, asked, frames=6, seed=2, **QUIET)
@@ -188,7 +190,9 @@ def test_flow_is_exact_for_every_unit(number):
 def test_flow_is_exact_for_mixed_expressions_with_an_onset(seed):
     rng = np.random.default_rng(seed)
     face = mie.Face.load(FACES[int(rng.integers(len(FACES)))])
-    apex = {f"AU{n}": float(rng.uniform(0.05, 0.5)) for n in rng.choice([1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 25, 26, 45], 5, False)}
+    apex = {
+        f"AU{n}": float(rng.uniform(0.05, 0.5)) for n in rng.choice([1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 25, 26, 45], 5, False)
+    }
     onset = {f"AU{n}": float(rng.uniform(0.05, 0.3)) for n in rng.choice([1, 2, 4, 6, 12, 15, 17, 25], 2, False)}
     clip = mie.render(face, apex, onset=onset, frames=5, seed=seed)
     assert largest_miss_px(clip) <= FLOW_ERROR_PX, f"seed {seed}, {face.name}, {apex}, {onset}"
@@ -215,7 +219,9 @@ def remapped(frame: np.ndarray, flow: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("path", FACES[7::33], ids=lambda p: p.stem)
-@pytest.mark.parametrize("asked", [{"AU12": 0.25, "AU6": 0.15}, {"AU1": 0.4, "AU2": 0.4}, {"AU12": 1.0}, {"AU4": 0.3, "AU15": 0.4, "AU17": 0.3}])
+@pytest.mark.parametrize(
+    "asked", [{"AU12": 0.25, "AU6": 0.15}, {"AU1": 0.4, "AU2": 0.4}, {"AU12": 1.0}, {"AU4": 0.3, "AU15": 0.4, "AU17": 0.3}]
+)
 def test_the_flow_takes_every_frame_back_to_the_onset(path, asked):
     """Rendered without noise and shading from a smooth picture, so that resampling twice costs little."""
     face = mie.Face.load(path)

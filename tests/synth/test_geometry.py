@@ -172,7 +172,7 @@ def test_no_seam_on_many_shipped_faces():
 
 def test_motion_falls_to_exactly_nothing_far_from_the_face():
     """A face in the middle of a wide image: no node moves that lies one inter-ocular distance beyond the moved mesh."""
-    small = Face.load(FACES[10], size=128).landmarks_px + [192, 192, 0]
+    small = Face.load(FACES[10], size=128).landmarks_px + np.array([192, 192, 0])
     basis = _core.FaceBasis(face_mesh(), small, 512, 512, FULL.tolist())
     scale, _, _ = face_mesh().fit(small)
     y, x = np.mgrid[:129, :129] * 4 - 0.5
@@ -299,7 +299,7 @@ def test_intensities_that_were_not_prepared_are_refused(face):
             rig.coefficients(parse(bad)[None])
     vector = np.zeros((1, len(UNITS)))
     vector[0, UNIT_INDEX["AU12L"]] = np.nan
-    with pytest.raises(RangeError, match="AU12L = .*nan"):
+    with pytest.raises(RangeError, match=r"AU12L = .*nan"):
         rig.coefficients(vector)
 
 
