@@ -79,7 +79,7 @@ def at_nodes(points: np.ndarray, values: np.ndarray, size: int) -> tuple[np.ndar
 
 
 def smallest_determinant(field: np.ndarray) -> np.ndarray:
-    """Of every node cell [G - 1, G - 1]: the least determinant of y -> y + field(y) at its corners, field [2, G, G] px; below 0 it folds."""
+    """Of node cells [G - 1, G - 1]: the least determinant of y -> y + field(y) at its corners, field [2, G, G] px; below 0 it folds."""
     across, down = np.diff(field, axis=2) / NODE_STEP_PX, np.diff(field, axis=1) / NODE_STEP_PX
     corners = [(across[:, j : j + down.shape[1]], down[:, :, i : i + across.shape[2]]) for i in (0, 1) for j in (0, 1)]
     return np.min([(1 + a[0]) * (1 + d[1]) - a[1] * d[0] for a, d in corners], axis=0)

@@ -255,7 +255,10 @@ def test_a_smile_and_a_frown_open_no_mouth(face, rig):
 
 def test_channels_are_built_only_as_asked():
     face = Face.load(FACES[0], size=64)
-    names = lambda intensities: [(u, level) for u, level, *_ in Rig.of(face, parse(intensities)).basis.channels[: -len(RIGID)]]  # noqa: E731
+
+    def names(intensities: dict[str, float]) -> list[tuple[str, float]]:
+        return [(unit, level) for unit, level, *_ in Rig.of(face, parse(intensities)).basis.channels[: -len(RIGID)]]
+
     assert names({}) == []
     assert names({"AU12L": 0.3}) == [("AU12L", 0.4), ("AU12R", 0.4)]  # sides come in pairs
     assert names({"AU12": 0.4}) == [("AU12L", 0.4), ("AU12R", 0.4)]
