@@ -24,6 +24,7 @@ constexpr double kMouthGain = -0.84;      // an open mouth keeps this much less 
 constexpr double kShading = 0.6;          // strength: the mesh exaggerates the turn of thin skin
 constexpr double kGainLimit = 0.2;        // and noisy normals must not flash
 constexpr double kLipSlack = 1.25;        // a smile stretches closed lips this much without opening them
+constexpr int kLargestScale = 4;          // of unit grids: coefficients of 10 bits and up to 32 units in one frame
 constexpr double kLipAreaPx2 = 0.5;       // triangles smaller than this are no opening
 const Vec3 kLight = {0, -0.42, -0.9075};  // from above the camera; y down, z away
 
@@ -282,18 +283,28 @@ class Stage {
     Outside rest_outside_;
 };
 
+constexpr double kDisplacementUnit = 512, kGainUnit = 16384, kWordLimit = 32767;  // Q9, Q14, int16
+
 int16_t quantise(double value, double scale) {  // nearest, ties away from zero: mirrored values stay mirrored
-    const double v = std::clamp(value * scale, -32767.0, 32767.0);
+    const double v = std::clamp(value * scale, -kWordLimit, kWordLimit);
     return int16_t(v < 0 ? v - 0.5 : v + 0.5);
 }
 
-void append(FaceBasis& basis, const std::string& unit, double level, const Stage::Fields& f) {
+void append(FaceBasis& basis, const std::string& unit, double level, const Stage::Fields& f, int largest_scale) {
+    const auto largest = [](const std::vector<double>& values) {
+        double found = 0;
+        for (double v : values) found = std::max(found, std::fabs(v));
+        return found;
+    };
+    const double word = std::max({largest(f.dx) * kDisplacementUnit, largest(f.dy) * kDisplacementUnit, largest(f.gain) * kGainUnit});
     Channel channel{unit, level};
-    for (size_t n = 0; n < f.dx.size(); ++n) channel.peak_px = std::max(channel.peak_px, f.dx[n] * f.dx[n] + f.dy[n] * f.dy[n]);
-    channel.peak_px = std::sqrt(channel.peak_px);
-    for (double v : f.dx) basis.grids.push_back(quantise(v, 512));
-    for (double v : f.dy) basis.grids.push_back(quantise(v, 512));
-    for (double v : f.gain) basis.grids.push_back(quantise(v, 16384));
+    while (channel.scale < largest_scale && 2 * channel.scale * word <= kWordLimit) channel.scale *= 2;
+    double peak2 = 0;
+    for (size_t n = 0; n < f.dx.size(); ++n) peak2 = std::max(peak2, f.dx[n] * f.dx[n] + f.dy[n] * f.dy[n]);
+    channel.peak_px = channel.scale * std::sqrt(peak2);
+    for (double v : f.dx) basis.grids.push_back(quantise(v, channel.scale * kDisplacementUnit));
+    for (double v : f.dy) basis.grids.push_back(quantise(v, channel.scale * kDisplacementUnit));
+    for (double v : f.gain) basis.grids.push_back(quantise(v, channel.scale * kGainUnit));
     basis.channels.push_back(channel);
 }
 
@@ -311,7 +322,7 @@ FaceBasis build_basis(const FaceMesh& mesh, const Vec3* landmarks_px, int width,
     std::vector<Vec3> move(kMeshVertices);
     const auto add = [&](const UnitShape& unit, double level) {
         for (int i = 0; i < kMeshVertices; ++i) move[i] = stage.fit().turn(level * unit.delta[i]);
-        append(basis, unit.name, level, stage.fields(move));
+        append(basis, unit.name, level, stage.fields(move), kLargestScale);
     };
     for (size_t u = 0; u < mesh.units.size(); ++u) {
         const bool is_pair = u + 1 < mesh.units.size() && mesh.units[u].name.back() == 'L' && mesh.units[u + 1].name.back() == 'R';
@@ -342,7 +353,7 @@ FaceBasis build_basis(const FaceMesh& mesh, const Vec3* landmarks_px, int width,
             if (rigid == "yaw") f.dx[n] = -kRigidPeakPx * depth[n];
             if (rigid == "pitch") f.dy[n] = -kRigidPeakPx * depth[n];
         }
-        append(basis, rigid, 1, f);
+        append(basis, rigid, 1, f, 1);
     }
     if (basis.channels.size() > size_t(kMaxRenderChannels)) throw std::invalid_argument("geometry: more channels than the renderer sums");
     return basis;
@@ -384,10 +395,10 @@ void unit_coefficients(const FaceMesh& mesh, const FaceBasis& basis, const doubl
                 weight = std::max(0.0, (value[h.unit] - h.below) / (h.level - h.below));
             else
                 weight = std::max(0.0, (h.above - value[h.unit]) / (h.above - h.level));
-            const int q12 = int(std::lround(weight * 4096));
+            const int q12 = int(std::lround(weight * 4096 / basis.channels[c].scale));
             if (std::abs(q12) > 32767 || (sum += std::abs(q12)) > 32767)
                 throw std::invalid_argument("coefficients: the motions of row " + std::to_string(row) +
-                                            " add up to more than 8 full action units");
+                                            " add up to more than the renderer sums: ask for fewer or weaker units");
             out[row * channels + c] = int16_t(q12);
         }
     }

@@ -23,7 +23,7 @@ namespace mie::inverse {
 
 constexpr int kPoints = 32;    // two or more registers in flight hide the latency of a step
 constexpr int kFieldPad = 32;  // elements readable after the last node
-constexpr int kSteps = 40, kHalvingSteps = 24;
+constexpr int kSteps = 56, kHalvingSteps = 24;
 constexpr int kStepLimitQ10 = 8192, kMissLimitQ10 = 40960;
 constexpr int kFoldLimitQ12 = 3584, kSlopeLimitQ12 = 20480;
 constexpr int kDeterminantFloorQ24 = 1 << 18;

@@ -13,7 +13,7 @@ from .ref import odd_round
 
 Int = NDArray[np.int64]
 
-STEPS = 40  # of Newton's method, at most: across an opening mouth, where one line of skin fills 25 px, it goes px by px
+STEPS = 56  # of Newton's method, at most: across an opening mouth, where one line of skin fills 25 px, it goes px by px
 HALVING_STEPS = 24  # at most, for points that a steep edge (a closing lid, lips rolled in) keeps jumping to and fro
 STEP_LIMIT_Q10 = 8192  # 8 px
 MISS_LIMIT_Q10 = 40960  # 40 px: keeps the step's numerator below 2**31
@@ -61,7 +61,7 @@ def newton_step(later: Int, goal: Int, x: Int, y: Int, u: Int, v: Int) -> tuple[
 
 
 def invert(later: Int, goal: Int, x: Int, y: Int) -> Int:
-    """Flow [2, ...] with u = goal - later(x + u), by Newton's method from rest; then, for blocks of points still missing, in halved steps.
+    """Flow [2, ...] with u = goal - later(x + u), by Newton's method from rest; then, for points that still miss, with halved steps.
 
     A point never moves once it has arrived, so points may be grouped at will.
     """
