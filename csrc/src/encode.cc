@@ -7,7 +7,7 @@ namespace {
 
 class YuvToJpeg final : public FrameEncoder {
   public:
-    explicit YuvToJpeg(int quality) : jpeg_(quality, best_simd()) {}
+    YuvToJpeg(int quality, SimdLevel level) : jpeg_(quality, level) {}
     RenderFormat format() const override { return kYuv420; }
     void encode(const uint8_t* frame, int width, int height, std::vector<uint8_t>& out) override {
         jpeg_.encode(frame, width, height, out);
@@ -19,6 +19,6 @@ class YuvToJpeg final : public FrameEncoder {
 
 }  // namespace
 
-std::unique_ptr<FrameEncoder> make_jpeg_encoder(int quality) { return std::make_unique<YuvToJpeg>(quality); }
+std::unique_ptr<FrameEncoder> make_jpeg_encoder(int quality, SimdLevel level) { return std::make_unique<YuvToJpeg>(quality, level); }
 
 }  // namespace mie

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/common/simd.h"
 #include "kernels/render/params.h"
 
 namespace mie {
@@ -18,7 +19,7 @@ class FrameEncoder {
 };
 
 // Baseline JPEG 4:2:0, quality 1..100, the same bytes on every CPU. One per thread. Throws std::invalid_argument.
-std::unique_ptr<FrameEncoder> make_jpeg_encoder(int quality);
+std::unique_ptr<FrameEncoder> make_jpeg_encoder(int quality, SimdLevel level);
 
 // Any encoder the caller brings: gets the frame's bytes, returns the file's.
 class CallbackEncoder final : public FrameEncoder {

@@ -51,11 +51,11 @@ def frame_format(encoder: Encoder) -> str:
     return "yuv420" if encoder.format == "jpeg" else "rgb"
 
 
-def open_encoder(encoder: Encoder) -> _core.FrameEncoder:
-    """A ready encoder; one per thread."""
+def open_encoder(encoder: Encoder, simd: str = "auto") -> _core.FrameEncoder:
+    """A ready encoder; one per thread. simd: level of the JPEG encoder, all give the same bytes."""
     if encoder.format == "png":
         return _core.callback_encoder("rgb", _encode_png)
-    return _core.jpeg_encoder(encoder.quality)
+    return _core.jpeg_encoder(encoder.quality, _core.best_simd() if simd == "auto" else simd)
 
 
 def _encode_png(frame: memoryview, width: int, height: int) -> bytes:

@@ -139,7 +139,7 @@ def _clips(job: ShardJob, tar: _core.TarWriter, rows: Rows) -> Iterator[tuple[di
     rig = Rig.of(job.faces.load(int(rows.identity[0])), curves.max((0, 1)))
     coefficients = rig.coefficients(curves.reshape(-1, len(UNITS)), rig.pose_px(pose).reshape(-1, 6))
     coefficients = coefficients.reshape(len(rows), plan.frames, -1)
-    encoder, ending = open_encoder(plan.encoder), suffix(plan.encoder)
+    encoder, ending = open_encoder(plan.encoder, job.simd), suffix(plan.encoder)
     parts = ["onset", "apex"] if plan.content == "pair" else [f"{t:03d}" for t in range(plan.frames)]
     noise_q15, key0 = kernels.noise_word(plan.noise_sigma), int(plan.hash[:8], 16)
     level = _core.best_simd() if job.simd == "auto" else job.simd
