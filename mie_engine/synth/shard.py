@@ -34,6 +34,7 @@ from .rig import Rig
 from .rows import Rows
 
 TEMPORARY = ".tmp-"
+RUN_FRAMES = 8192  # frames of one identity worked out at a time
 Progress = Callable[[int, int], None]  # clips, bytes
 
 
@@ -95,7 +96,7 @@ def build_shard(job: ShardJob, shard: int, progress: Progress = lambda clips, si
         tar = _core.TarWriter(str(tar_tmp))
         rows = job.plan.rows(*job.plan.shard_range(shard), job.table)
         records: list[dict[str, Any]] = []
-        for first, last in _runs(rows.identity):
+        for first, last in _runs(rows.identity, job.plan.frames):
             part = rows.of(slice(first, last))
             for record, size in (_features if job.plan.content == "features" else _clips)(job, tar, part):
                 records.append(record | {"tar": tar_path.name})
@@ -126,10 +127,13 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _runs(identity: np.ndarray[Any, Any]) -> Iterator[tuple[int, int]]:
-    """First and one past last row of each identity: a plan lists them in order."""
+def _runs(identity: np.ndarray[Any, Any], frames: int) -> Iterator[tuple[int, int]]:
+    """First and one past last row of each identity (a plan lists them in order), in parts of RUN_FRAMES so that memory stays flat."""
     starts = [0, *(np.flatnonzero(np.diff(identity)) + 1).tolist(), len(identity)]
-    yield from pairwise(starts)
+    most = max(1, RUN_FRAMES // frames)
+    for first, last in pairwise(starts):
+        for part in range(first, last, most):
+            yield part, min(part + most, last)
 
 
 def _clips(job: ShardJob, tar: _core.TarWriter, rows: Rows) -> Iterator[tuple[dict[str, Any], int]]:
