@@ -1,5 +1,6 @@
 """Runs that are killed or asked to stop at any moment: run again, the bytes are those of a run that nobody disturbed."""
 
+import os
 import random
 import signal
 import time
@@ -33,7 +34,7 @@ def final(found):
     return {name: digest for name, digest in found.items() if not name.startswith((".tmp-", ".cache/"))}
 
 
-def wait_for(condition, process, seconds=30.0):
+def wait_for(condition, process, seconds=90.0):
     until = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.communicate()
@@ -138,6 +139,7 @@ def test_two_runs_at_once(whole, tmp_path):
     first = start(folder, *arguments(out, clips=2400))
     wait_for((out / "000000.tar").exists, first)
     first.send_signal(signal.SIGSTOP)
+    os.waitpid(first.pid, os.WUNTRACED)  # until it has stopped
     try:
         before = contents(out)
         refused(mie(folder, *arguments(out, clips=2400)), 4, str(out), "another run is writing there")
