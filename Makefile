@@ -13,7 +13,7 @@ test: $(VENV)/.developer
 	$(BIN)/pytest
 
 test-slow: $(VENV)/.developer
-	$(BIN)/pytest -m "slow or not slow"
+	$(BIN)/pytest -m slow
 
 bench: $(VENV)/.developer
 	$(BIN)/mie bench render

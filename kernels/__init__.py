@@ -1,5 +1,6 @@
 """The ops: one folder each, one file per backend. `backends(op)` lists what runs here, `explain(op)` says why the rest does not."""
 
+from .jpeg.op import encode_jpeg
 from .registry import backends, choose, explain
 from .render.motion import features, motion
 from .render.op import FORMATS, SIMD, Rendered, RenderSource, noise_word, render, render_with_motion
@@ -11,6 +12,7 @@ __all__ = [
     "Rendered",
     "backends",
     "choose",
+    "encode_jpeg",
     "explain",
     "features",
     "motion",

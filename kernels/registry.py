@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -43,10 +44,7 @@ class Op:
 
     def explain(self) -> dict[str, str]:
         """Every backend in the order of preference, with "available" or the reason why it cannot run here."""
-        reasons = {}
-        for name in ORDER:
-            reasons[name] = (self._missing[name]() or AVAILABLE) if name in self._run else f"{self.name} has no {name} backend"
-        return reasons
+        return {name: self._reason(name) or AVAILABLE for name in ORDER}
 
     def choose(self, backend: str) -> str:
         """The backend that runs: the one asked for, or for "auto" the first available.
@@ -55,19 +53,36 @@ class Op:
             UsageError: no backend has this name.
             BackendError: the one asked for cannot run here; the message says why.
         """
-        require.one_of(f"{self.name}: backend", backend, ("auto", *ORDER))
-        reasons = self.explain()
-        available = [name for name, reason in reasons.items() if reason == AVAILABLE]
         if backend == "auto":
-            return available[0]
-        if backend not in available:
-            others = ", ".join(available)
-            raise BackendError(f"{self.name}: backend {backend!r} cannot run here: {reasons[backend]}; available are {others}")
+            return next(name for name in ORDER if self._reason(name) is None)  # ref always runs
+        require.one_of(f"{self.name}: backend", backend, ("auto", *ORDER))
+        reason = self._reason(backend)
+        if reason is not None:
+            others = ", ".join(name for name in ORDER if self._reason(name) is None)
+            raise BackendError(f"{self.name}: backend {backend!r} cannot run here: {reason}; available are {others}")
         return backend
+
+    def _reason(self, name: str) -> str | None:
+        """Why a backend cannot run here, or None."""
+        return self._missing[name]() if name in self._run else f"{self.name} has no {name} backend"
 
     def run(self, call: Any, backend: str) -> Any:
         """Run a checked call on the chosen backend."""
         return self._run[self.choose(backend)](call)
+
+
+def core() -> Any:
+    """The C++ runtime, loaded when a kernel first needs it."""
+    return importlib.import_module("mie_engine._core")
+
+
+def core_missing() -> str | None:
+    """Why the C++ runtime cannot be loaded, or None."""
+    try:
+        core()
+    except ImportError as error:
+        return f"the C++ runtime cannot be loaded ({error}); reinstall mie-engine"
+    return None
 
 
 def op(name: str) -> Op:

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __version__: str
-JPEG_LIBRARY: str
+JPEG_VERSION: int
 RIGID_PEAK_PX: float
 
 Entries = list[tuple[int, int]]
@@ -39,7 +39,7 @@ class FaceMesh:
 class FaceBasis:
     def __init__(self, mesh: FaceMesh, landmarks: NDArray[np.float64], width: int, height: int, ceiling: list[float]) -> None: ...
     @property
-    def channels(self) -> list[tuple[str, float, float]]: ...
+    def channels(self) -> list[tuple[str, float, int, float]]: ...  # unit, level, scale, peak px
     @property
     def grids(self) -> NDArray[np.int16]: ...
     def coefficients(self, mesh: FaceMesh, intensity: NDArray[np.float64], rigid_px: NDArray[np.float64]) -> NDArray[np.int16]: ...
@@ -47,7 +47,7 @@ class FaceBasis:
 
 class FrameEncoder: ...
 
-def jpeg_encoder(quality: int) -> FrameEncoder: ...
+def jpeg_encoder(quality: int, level: str) -> FrameEncoder: ...
 def callback_encoder(format: str, function: Callable[[memoryview, int, int], bytes]) -> FrameEncoder: ...
 
 class TarWriter:

@@ -1,4 +1,4 @@
-"""The layers of the house: cli, serve, cluster, bench -> synth | recog | eval -> models, runtime -> kernels -> types, errors, limits, _core."""
+"""The layers: cli, serve, cluster, bench -> synth | recog | eval -> models, runtime -> kernels -> types, errors, limits, _core."""
 
 import ast
 from pathlib import Path
@@ -53,7 +53,7 @@ def imports(path):
             base = tuple((node.module or "").split(".")) if node.module else ()
             if node.level:
                 base = module[: len(module) - node.level] + base
-            yield from (base + (alias.name,) for alias in node.names)
+            yield from ((*base, alias.name) for alias in node.names)
 
 
 @pytest.mark.parametrize("path", list(files()), ids=lambda p: str(p.relative_to(ROOT)))

@@ -13,5 +13,6 @@ void bind_render(pybind11::module_& m);
 void bind_motion(pybind11::module_& m);
 void bind_face(pybind11::module_& m);
 void bind_geometry(pybind11::module_& m);
+void bind_jpeg(pybind11::module_& m);
 void bind_shard(pybind11::module_& m);
 }  // namespace mie

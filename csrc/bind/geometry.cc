@@ -62,8 +62,8 @@ void bind_geometry(py::module_& m) {
         }))
         .def_property_readonly("channels",
                                [](const FaceBasis& b) {
-                                   std::vector<std::tuple<std::string, double, double>> out;
-                                   for (const auto& c : b.channels) out.emplace_back(c.unit, c.level, c.peak_px);
+                                   std::vector<std::tuple<std::string, double, int, double>> out;
+                                   for (const auto& c : b.channels) out.emplace_back(c.unit, c.level, c.scale, c.peak_px);
                                    return out;
                                })
         .def_property_readonly("grids",  // int16 [channels, 3, grid height, grid width], a view that keeps the basis alive

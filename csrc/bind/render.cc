@@ -3,6 +3,8 @@
 #include <pybind11/stl.h>
 
 #include <cstdlib>
+#include <deque>
+#include <mutex>
 #include <new>
 #include <optional>
 #include <string>
@@ -47,14 +49,58 @@ std::unique_ptr<RenderSource> make_source(const Bytes& rgb, const Words& basis) 
     return std::make_unique<RenderSource>(rgb.data(), int(width), int(height), basis.data(), channels, fields);
 }
 
-// Frames on a 64-byte boundary: whole vectors of a row then never straddle two cache lines
+// Result arrays on 64-byte boundaries (whole vectors of a row never straddle two cache lines), kept for the next call when Python lets
+// go of them: fresh pages from the system cost as much time as rendering into them.
+class FrameMemory {
+  public:
+    static FrameMemory& shared() {
+        static auto* memory = new FrameMemory;  // never destroyed: arrays may outlive the module
+        return *memory;
+    }
+
+    struct Block {
+        size_t size;
+        uint8_t* data;
+    };
+
+    Block* take(size_t size) {
+        {
+            const std::lock_guard<std::mutex> hold(lock_);
+            for (auto it = idle_.begin(); it != idle_.end(); ++it)
+                if ((*it)->size == size) {
+                    Block* block = *it;
+                    idle_.erase(it), idle_bytes_ -= size;
+                    return block;
+                }
+        }
+        return new Block{size, static_cast<uint8_t*>(::operator new(size, kLine))};
+    }
+
+    void give(Block* block) {
+        const std::lock_guard<std::mutex> hold(lock_);
+        idle_.push_back(block), idle_bytes_ += block->size;
+        while (idle_bytes_ > kIdleBytes) {  // the longest idle goes first
+            Block* old = idle_.front();
+            idle_.pop_front(), idle_bytes_ -= old->size;
+            ::operator delete(old->data, kLine);
+            delete old;
+        }
+    }
+
+  private:
+    static constexpr std::align_val_t kLine{64};
+    static constexpr size_t kIdleBytes = size_t(64) << 20;
+    std::mutex lock_;
+    std::deque<Block*> idle_;
+    size_t idle_bytes_ = 0;
+};
+
 Bytes new_frames(const std::vector<py::ssize_t>& shape) {
-    py::ssize_t size = 1;
-    for (const py::ssize_t side : shape) size *= side;
-    constexpr std::align_val_t kLine{64};
-    auto* memory = static_cast<uint8_t*>(::operator new(size_t(size), kLine));
-    const py::capsule owner(memory, [](void* held) { ::operator delete(held, kLine); });
-    return Bytes(shape, memory, owner);
+    size_t size = 1;
+    for (const py::ssize_t side : shape) size *= size_t(side);
+    FrameMemory::Block* block = FrameMemory::shared().take(size);
+    const py::capsule owner(block, [](void* held) { FrameMemory::shared().give(static_cast<FrameMemory::Block*>(held)); });
+    return Bytes(shape, block->data, owner);
 }
 
 using Floats = py::array_t<float, py::array::c_style>;

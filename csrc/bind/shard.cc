@@ -75,9 +75,10 @@ void bind_shard(py::module_& m) {
             PyErr_SetObject(PyExc_OSError, py::make_tuple(e.code().value(), e.what()).ptr());
         }
     });
-    m.attr("JPEG_LIBRARY") = jpeg_library();
     py::class_<FrameEncoder>(m, "FrameEncoder");
-    m.def("jpeg_encoder", &make_jpeg_encoder, py::arg("quality"));
+    m.def(
+        "jpeg_encoder", [](int quality, const std::string& level) { return make_jpeg_encoder(quality, level_of(level)); },
+        py::arg("quality"), py::arg("level"));
     m.def("callback_encoder", &callback_encoder, py::arg("format"), py::arg("function"));
     py::class_<TarWriter>(m, "TarWriter")
         .def(py::init<std::string>(), py::arg("path"))

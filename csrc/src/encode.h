@@ -1,4 +1,4 @@
-// Rendered frame -> bytes of an image file. JPEG goes straight from YUV 4:2:0 planes through libjpeg-turbo.
+// Rendered frame -> bytes of an image file. JPEG goes straight from YUV 4:2:0 planes through kernels/jpeg.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/common/simd.h"
 #include "kernels/render/params.h"
 
 namespace mie {
@@ -17,12 +18,8 @@ class FrameEncoder {
     virtual void encode(const uint8_t* frame, int width, int height, std::vector<uint8_t>& out) = 0;
 };
 
-// Baseline JPEG 4:2:0, integer DCT ("islow": the same bytes on every CPU), standard Huffman tables. One per thread.
-// Throws std::runtime_error where the library was built without libjpeg-turbo.
-std::unique_ptr<FrameEncoder> make_jpeg_encoder(int quality);
-
-// "libjpeg-turbo 3.0.1", or empty where there is none.
-std::string jpeg_library();
+// Baseline JPEG 4:2:0, quality 1..100, the same bytes on every CPU. One per thread. Throws std::invalid_argument.
+std::unique_ptr<FrameEncoder> make_jpeg_encoder(int quality, SimdLevel level);
 
 // Any encoder the caller brings: gets the frame's bytes, returns the file's.
 class CallbackEncoder final : public FrameEncoder {

@@ -24,6 +24,7 @@ constexpr double kMouthGain = -0.84;      // an open mouth keeps this much less 
 constexpr double kShading = 0.6;          // strength: the mesh exaggerates the turn of thin skin
 constexpr double kGainLimit = 0.2;        // and noisy normals must not flash
 constexpr double kLipSlack = 1.25;        // a smile stretches closed lips this much without opening them
+constexpr int kLargestScale = 4;          // of unit grids: coefficients of 10 bits and up to 32 units in one frame
 constexpr double kLipAreaPx2 = 0.5;       // triangles smaller than this are no opening
 const Vec3 kLight = {0, -0.42, -0.9075};  // from above the camera; y down, z away
 
@@ -57,6 +58,7 @@ void rasterise(const FaceMesh& mesh, const std::vector<Vec3>& p, double origin, 
         const Vec3 &a = p[mesh.triangles[t][0]], &b = p[mesh.triangles[t][1]], &c = p[mesh.triangles[t][2]];
         const double area = (b.x - a.x) * (c.y - a.y) - (c.x - a.x) * (b.y - a.y);
         if (std::fabs(area) < 1e-9) continue;
+        const double share = 1 / area;
         const auto first = [&](double lowest) { return std::max(0, int(std::ceil((lowest - origin) / step - 1e-9))); };
         const auto last = [&](double highest, int n) { return std::min(n - 1, int(std::floor((highest - origin) / step + 1e-9))); };
         const int i0 = first(std::min({a.x, b.x, c.x})), i1 = last(std::max({a.x, b.x, c.x}), columns);
@@ -64,8 +66,8 @@ void rasterise(const FaceMesh& mesh, const std::vector<Vec3>& p, double origin, 
         for (int j = j0; j <= j1; ++j)
             for (int i = i0; i <= i1; ++i) {
                 const double x = origin + step * i, y = origin + step * j;
-                const double w1 = ((x - a.x) * (c.y - a.y) - (c.x - a.x) * (y - a.y)) / area;
-                const double w2 = ((b.x - a.x) * (y - a.y) - (x - a.x) * (b.y - a.y)) / area;
+                const double w1 = ((x - a.x) * (c.y - a.y) - (c.x - a.x) * (y - a.y)) * share;
+                const double w2 = ((b.x - a.x) * (y - a.y) - (x - a.x) * (b.y - a.y)) * share;
                 const double w0 = 1 - w1 - w2;
                 if (w0 < -1e-12 || w1 < -1e-12 || w2 < -1e-12) continue;
                 fn(int(t), i, j, w0, w1, w2);
@@ -82,6 +84,21 @@ MIE_CLONES void spread(double sx, double sy, double length, double t, size_t cou
     }
 }
 
+// Squared distance of the nodes to one outline edge, kept where it is the smallest so far.
+MIE_CLONES void approach(Vec3 a, Vec3 b, size_t count, const double* x, const double* y, double* nearest2) {
+    const double ex = b.x - a.x, ey = b.y - a.y, length2 = ex * ex + ey * ey, share = length2 > 0 ? 1 / length2 : 0;
+    for (size_t n = 0; n < count; ++n) {
+        const double along = ((x[n] - a.x) * ex + (y[n] - a.y) * ey) * share, t = std::min(std::max(along, 0.0), 1.0);
+        const double rx = a.x + t * ex - x[n], ry = a.y + t * ey - y[n];
+        nearest2[n] = std::min(nearest2[n], rx * rx + ry * ry);
+    }
+}
+
+// One outline vertex's share of the motion of every outside node.
+MIE_CLONES void gather(const double* weight, size_t count, Vec3 v, double* dx, double* dy, double* gain) {
+    for (size_t n = 0; n < count; ++n) dx[n] += weight[n] * v.x, dy[n] += weight[n] * v.y, gain[n] += weight[n] * v.z;
+}
+
 // The mesh at rest in the image, and how motion continues beyond its border.
 class Stage {
   public:
@@ -94,6 +111,7 @@ class Stage {
         grid_width_ = grid_size(width), grid_height_ = grid_size(height);
         falloff_px_ = kFalloffIod * kIodCm * fit_.scale_px;
         rest_light_ = shading(mesh_, rest_);
+        rest_outline_ = visible_outline(mesh_, rest_);
     }
 
     int nodes() const { return grid_width_ * grid_height_; }
@@ -112,7 +130,7 @@ class Stage {
         for (int i = 0; i < kMeshVertices; ++i) moved[i] = rest_[i] + move[i];
         const auto light = shading(mesh_, moved);
         double border_px = 0;
-        for (int v : mesh_.boundary) border_px = std::max({border_px, std::fabs(move[v].x), std::fabs(move[v].y)});
+        for (int v : rest_outline_.vertex) border_px = std::max({border_px, std::fabs(move[v].x), std::fabs(move[v].y)});
         for (int i = 0; i < kMeshVertices; ++i)
             attribute[i] = {-move[i].x, -move[i].y, std::clamp(kShading * (light[i] / rest_light_[i] - 1), -kGainLimit, kGainLimit)};
         Fields f = carry(moved, attribute, border_px > kBorderAtRestPx);
@@ -133,55 +151,50 @@ class Stage {
   private:
     static constexpr double kOrigin = -0.5;  // node 0 lies on the corner of pixel 0
 
-    // How the border's motion continues at the nodes the mesh does not cover: transfinite Shepard interpolation, the integral of
-    // motion / r^4 along the border over the integral of 1 / r^4, so that it meets the border's own motion there; times a falloff
+    // How the motion of the mesh's outline continues at the nodes it does not cover: transfinite Shepard interpolation, the integral of
+    // motion / r^4 along the outline over the integral of 1 / r^4, so that it meets the outline's own motion there; times a falloff
     // that is flat at both ends. Weights lie node-innermost: every loop over nodes is a plain vector loop.
     struct Outside {
         std::vector<int> node;
-        std::vector<double> weight;  // [border vertices][nodes], falloff included
+        std::vector<int> vertex;     // of the outline
+        std::vector<double> weight;  // [vertex][node], falloff included
     };
 
-    Outside outside_of(const std::vector<Vec3>& p, const std::vector<double>& depth, bool keep_covered) const {
-        const auto& loop = mesh_.boundary;
+    Outside outside_of(const std::vector<Vec3>& p, const Outline& outline, const std::vector<double>& depth, bool keep_covered) const {
         Outside o;
-        std::vector<double> x, y, falloff;
+        o.vertex = outline.vertex;
+        std::vector<int> candidate;
+        std::vector<double> x, y;
         for (int n = 0; n < nodes(); ++n) {
-            const double nx = kOrigin + kNodeStepPx * (n % grid_width_), ny = kOrigin + kNodeStepPx * (n / grid_width_);
             if (std::isfinite(depth[n]) && !keep_covered) continue;
-            const double near2 = border_distance2(p, nx, ny), s = near2 / (falloff_px_ * falloff_px_);
+            candidate.push_back(n);
+            x.push_back(kOrigin + kNodeStepPx * (n % grid_width_)), y.push_back(kOrigin + kNodeStepPx * (n / grid_width_));
+        }
+        std::vector<double> near2(candidate.size(), std::numeric_limits<double>::infinity()), falloff;
+        for (const auto& edge : outline.edge)
+            approach(p[o.vertex[edge[0]]], p[o.vertex[edge[1]]], x.size(), x.data(), y.data(), near2.data());
+        for (size_t c = 0; c < candidate.size(); ++c) {
+            const double s = near2[c] / (falloff_px_ * falloff_px_);
             // Covered nodes near a border at rest are kept too: moving a little may uncover them.
-            if (s >= 1 || (std::isfinite(depth[n]) && near2 > 4 * kBorderAtRestPx * kBorderAtRestPx)) continue;
-            o.node.push_back(n), x.push_back(nx), y.push_back(ny), falloff.push_back((1 - s) * (1 - s));
+            if (s >= 1 || (std::isfinite(depth[candidate[c]]) && near2[c] > 4 * kBorderAtRestPx * kBorderAtRestPx)) continue;
+            x[o.node.size()] = x[c], y[o.node.size()] = y[c];
+            o.node.push_back(candidate[c]), falloff.push_back((1 - s) * (1 - s));
         }
         const size_t count = o.node.size();
-        o.weight.assign(loop.size() * count, 0);
+        o.weight.assign(o.vertex.size() * count, 0);
         std::vector<double> total(count, 0);
-        for (size_t e = 0; e < loop.size(); ++e) {
-            const size_t next = (e + 1) % loop.size();
-            const Vec3 &a = p[loop[e]], &b = p[loop[next]];
+        for (const auto& edge : outline.edge) {
+            const Vec3 &a = p[o.vertex[edge[0]]], &b = p[o.vertex[edge[1]]];
             const double length = std::sqrt((b.x - a.x) * (b.x - a.x) + (b.y - a.y) * (b.y - a.y));
-            double *here = &o.weight[e * count], *there = &o.weight[next * count];
+            double *here = &o.weight[edge[0] * count], *there = &o.weight[edge[1] * count];
             for (int k = 0; k < kBorderSamples; ++k) {
                 const double t = (k + 0.5) / kBorderSamples, sx = a.x + t * (b.x - a.x), sy = a.y + t * (b.y - a.y);
                 spread(sx, sy, length, t, count, x.data(), y.data(), here, there, total.data());
             }
         }
-        for (size_t b = 0; b < loop.size(); ++b)
+        for (size_t b = 0; b < o.vertex.size(); ++b)
             for (size_t n = 0; n < count; ++n) o.weight[b * count + n] *= falloff[n] / total[n];
         return o;
-    }
-
-    double border_distance2(const std::vector<Vec3>& p, double x, double y) const {
-        const auto& loop = mesh_.boundary;
-        double nearest2 = std::numeric_limits<double>::infinity();
-        for (size_t e = 0; e < loop.size(); ++e) {
-            const Vec3 &a = p[loop[e]], &b = p[loop[(e + 1) % loop.size()]];
-            const double ex = b.x - a.x, ey = b.y - a.y, length2 = ex * ex + ey * ey;
-            const double t = length2 > 0 ? std::clamp(((x - a.x) * ex + (y - a.y) * ey) / length2, 0.0, 1.0) : 0;
-            const double rx = a.x + t * ex - x, ry = a.y + t * ey - y;
-            nearest2 = std::min(nearest2, rx * rx + ry * ry);
-        }
-        return nearest2;
     }
 
     // Per-vertex attributes (dx, dy, gain) of the mesh at `p`, at every node: interpolated inside, continued outside.
@@ -197,22 +210,24 @@ class Stage {
             depth[n] = z;
             set(n, w0 * attribute[v[0]] + w1 * attribute[v[1]] + w2 * attribute[v[2]]);
         });
+        const Outline fresh_outline = is_border_moving ? visible_outline(mesh_, p) : Outline{};
+        const Outline& outline = is_border_moving ? fresh_outline : rest_outline_;
         double border = 0;
-        for (int v : mesh_.boundary)
+        for (int v : outline.vertex)
             border = std::max({border, std::fabs(attribute[v].x), std::fabs(attribute[v].y), std::fabs(attribute[v].z)});
         if (border < kStillBorder) return f;
         Outside fresh;
         if (is_border_moving)
-            fresh = outside_of(p, depth, false);
+            fresh = outside_of(p, outline, depth, false);
         else if (rest_outside_.node.empty())
-            rest_outside_ = outside_of(rest_, depth, true);
+            rest_outside_ = outside_of(rest_, outline, depth, true);
         const Outside& o = is_border_moving ? fresh : rest_outside_;
         const size_t count = o.node.size();
         std::vector<double> dx(count), dy(count), gain(count);
-        for (size_t b = 0; b < mesh_.boundary.size(); ++b) {
-            const Vec3 v = attribute[mesh_.boundary[b]];
+        for (size_t b = 0; b < o.vertex.size(); ++b) {
+            const Vec3 v = attribute[o.vertex[b]];
             const double* w = &o.weight[b * count];
-            for (size_t n = 0; n < count; ++n) dx[n] += w[n] * v.x, dy[n] += w[n] * v.y, gain[n] += w[n] * v.z;
+            gather(w, count, v, dx.data(), dy.data(), gain.data());
         }
         for (size_t n = 0; n < count; ++n)
             if (!std::isfinite(depth[o.node[n]])) set(o.node[n], {dx[n], dy[n], gain[n]});
@@ -264,21 +279,32 @@ class Stage {
     int width_, height_, grid_width_, grid_height_;
     double falloff_px_;
     std::vector<double> rest_light_;
+    Outline rest_outline_;
     Outside rest_outside_;
 };
 
+constexpr double kDisplacementUnit = 512, kGainUnit = 16384, kWordLimit = 32767;  // Q9, Q14, int16
+
 int16_t quantise(double value, double scale) {  // nearest, ties away from zero: mirrored values stay mirrored
-    const double v = std::clamp(value * scale, -32767.0, 32767.0);
+    const double v = std::clamp(value * scale, -kWordLimit, kWordLimit);
     return int16_t(v < 0 ? v - 0.5 : v + 0.5);
 }
 
-void append(FaceBasis& basis, const std::string& unit, double level, const Stage::Fields& f) {
+void append(FaceBasis& basis, const std::string& unit, double level, const Stage::Fields& f, int largest_scale) {
+    const auto largest = [](const std::vector<double>& values) {
+        double found = 0;
+        for (double v : values) found = std::max(found, std::fabs(v));
+        return found;
+    };
+    const double word = std::max({largest(f.dx) * kDisplacementUnit, largest(f.dy) * kDisplacementUnit, largest(f.gain) * kGainUnit});
     Channel channel{unit, level};
-    for (size_t n = 0; n < f.dx.size(); ++n) channel.peak_px = std::max(channel.peak_px, f.dx[n] * f.dx[n] + f.dy[n] * f.dy[n]);
-    channel.peak_px = std::sqrt(channel.peak_px);
-    for (double v : f.dx) basis.grids.push_back(quantise(v, 512));
-    for (double v : f.dy) basis.grids.push_back(quantise(v, 512));
-    for (double v : f.gain) basis.grids.push_back(quantise(v, 16384));
+    while (channel.scale < largest_scale && 2 * channel.scale * word <= kWordLimit) channel.scale *= 2;
+    double peak2 = 0;
+    for (size_t n = 0; n < f.dx.size(); ++n) peak2 = std::max(peak2, f.dx[n] * f.dx[n] + f.dy[n] * f.dy[n]);
+    channel.peak_px = channel.scale * std::sqrt(peak2);
+    for (double v : f.dx) basis.grids.push_back(quantise(v, channel.scale * kDisplacementUnit));
+    for (double v : f.dy) basis.grids.push_back(quantise(v, channel.scale * kDisplacementUnit));
+    for (double v : f.gain) basis.grids.push_back(quantise(v, channel.scale * kGainUnit));
     basis.channels.push_back(channel);
 }
 
@@ -296,7 +322,7 @@ FaceBasis build_basis(const FaceMesh& mesh, const Vec3* landmarks_px, int width,
     std::vector<Vec3> move(kMeshVertices);
     const auto add = [&](const UnitShape& unit, double level) {
         for (int i = 0; i < kMeshVertices; ++i) move[i] = stage.fit().turn(level * unit.delta[i]);
-        append(basis, unit.name, level, stage.fields(move));
+        append(basis, unit.name, level, stage.fields(move), kLargestScale);
     };
     for (size_t u = 0; u < mesh.units.size(); ++u) {
         const bool is_pair = u + 1 < mesh.units.size() && mesh.units[u].name.back() == 'L' && mesh.units[u + 1].name.back() == 'R';
@@ -327,7 +353,7 @@ FaceBasis build_basis(const FaceMesh& mesh, const Vec3* landmarks_px, int width,
             if (rigid == "yaw") f.dx[n] = -kRigidPeakPx * depth[n];
             if (rigid == "pitch") f.dy[n] = -kRigidPeakPx * depth[n];
         }
-        append(basis, rigid, 1, f);
+        append(basis, rigid, 1, f, 1);
     }
     if (basis.channels.size() > size_t(kMaxRenderChannels)) throw std::invalid_argument("geometry: more channels than the renderer sums");
     return basis;
@@ -369,10 +395,10 @@ void unit_coefficients(const FaceMesh& mesh, const FaceBasis& basis, const doubl
                 weight = std::max(0.0, (value[h.unit] - h.below) / (h.level - h.below));
             else
                 weight = std::max(0.0, (h.above - value[h.unit]) / (h.above - h.level));
-            const int q12 = int(std::lround(weight * 4096));
+            const int q12 = int(std::lround(weight * 4096 / basis.channels[c].scale));
             if (std::abs(q12) > 32767 || (sum += std::abs(q12)) > 32767)
                 throw std::invalid_argument("coefficients: the motions of row " + std::to_string(row) +
-                                            " add up to more than 8 full action units");
+                                            " add up to more than the renderer sums: ask for fewer or weaker units");
             out[row * channels + c] = int16_t(q12);
         }
     }

@@ -8,11 +8,12 @@
 
 namespace mie {
 
-// One grid triple (dx, dy, gain) of a face: the whole change a unit makes at one of its levels, weighted 0..1 by a coefficient.
+// One grid triple (dx, dy, gain) of a face: `scale` times the whole change a unit makes at one of its levels.
 struct Channel {
     std::string unit;    // "AU12L", or a rigid motion of the head: "tx" "ty" "roll" "scale" "yaw" "pitch"
     double level;        // intensity the grids were built at (rigid motions: 1)
-    double peak_px = 0;  // largest displacement on the grid
+    int scale = 1;       // 1, 2 or 4: the larger the grids, the smaller the coefficients, whose sum the renderer bounds
+    double peak_px = 0;  // largest displacement on the grid, that is at coefficient 1
 };
 
 struct FaceBasis {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 #include <stdexcept>
 
 namespace mie {
@@ -12,17 +13,17 @@ namespace {
 // Vertices along the inner edges of the upper and lower lip, as MediaPipe numbers them.
 constexpr int kInnerLips[] = {78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95};
 
-std::vector<int> border_loop(const std::vector<std::array<int, 3>>& triangles) {
-    std::map<std::pair<int, int>, int> uses;  // directed edges: a border edge has no opposite
-    for (const auto& t : triangles)
-        for (int k = 0; k < 3; ++k) ++uses[{t[k], t[(k + 1) % 3]}];
-    std::map<int, int> next;
-    for (const auto& [edge, count] : uses)
-        if (count == 1 && !uses.count({edge.second, edge.first})) next[edge.first] = edge.second;
-    std::vector<int> loop;
-    if (next.empty()) throw std::invalid_argument("mesh: the triangles have no border");
-    for (int v = next.begin()->first; loop.size() < next.size(); v = next.at(v)) loop.push_back(v);
-    return loop;
+std::vector<std::array<int, 3>> neighbours(const std::vector<std::array<int, 3>>& triangles) {
+    std::map<std::pair<int, int>, int> owner;  // of directed edges: the neighbour walks the same edge the other way
+    for (size_t t = 0; t < triangles.size(); ++t)
+        for (int k = 0; k < 3; ++k) owner[{triangles[t][k], triangles[t][(k + 1) % 3]}] = int(t);
+    std::vector<std::array<int, 3>> across(triangles.size());
+    for (size_t t = 0; t < triangles.size(); ++t)
+        for (int k = 0; k < 3; ++k) {
+            const auto found = owner.find({triangles[t][(k + 1) % 3], triangles[t][k]});
+            across[t][k] = found == owner.end() ? -1 : found->second;
+        }
+    return across;
 }
 
 // Eigenvector of the largest eigenvalue of a symmetric 4x4 matrix, by cyclic Jacobi rotations.
@@ -70,9 +71,58 @@ FaceMesh::FaceMesh(std::vector<Vec3> canonical_cm, std::vector<std::array<int, 3
         if (u.delta.size() != kMeshVertices || u.levels.empty() || !std::is_sorted(u.levels.begin(), u.levels.end()) ||
             u.levels.back() != 1)
             throw std::invalid_argument("mesh: unit " + u.name + " needs 468 displacements and ascending levels that end at 1");
-    boundary = border_loop(triangles);
+    across = neighbours(triangles);
+    std::set<int> border;
+    for (size_t t = 0; t < triangles.size(); ++t)
+        for (int k = 0; k < 3; ++k)
+            if (across[t][k] < 0) border.insert({triangles[t][k], triangles[t][(k + 1) % 3]});
+    if (border.empty()) throw std::invalid_argument("mesh: the triangles have no border");
+    boundary.assign(border.begin(), border.end());
     const auto inner = [](int v) { return std::find(std::begin(kInnerLips), std::end(kInnerLips), v) != std::end(kInnerLips); };
     for (const auto& t : triangles) is_mouth.push_back(inner(t[0]) && inner(t[1]) && inner(t[2]));
+}
+
+Outline visible_outline(const FaceMesh& mesh, const std::vector<Vec3>& points) {
+    constexpr double kOutsidePx = 0.05;
+    const auto side = [&](const Vec3& a, const Vec3& b, double x, double y) { return (b.x - a.x) * (y - a.y) - (x - a.x) * (b.y - a.y); };
+    const auto is_covered = [&](double x, double y) {
+        for (const auto& t : mesh.triangles) {
+            const Vec3 &a = points[t[0]], &b = points[t[1]], &c = points[t[2]];
+            if ((x < a.x && x < b.x && x < c.x) || (x > a.x && x > b.x && x > c.x)) continue;
+            const bool ab = side(a, b, x, y) > 0, bc = side(b, c, x, y) > 0, ca = side(c, a, x, y) > 0;
+            if (ab == bc && bc == ca) return true;
+        }
+        return false;
+    };
+    const auto third = [&](int t, int v, int w) {
+        const auto& corner = mesh.triangles[t];
+        return points[corner[0] + corner[1] + corner[2] - v - w];
+    };
+    Outline outline;
+    std::vector<int> position(points.size(), -1);
+    for (size_t t = 0; t < mesh.triangles.size(); ++t)
+        for (int k = 0; k < 3; ++k) {
+            const int v = mesh.triangles[t][k], w = mesh.triangles[t][(k + 1) % 3], beyond = mesh.across[t][k];
+            if (beyond >= 0 && beyond < int(t)) continue;  // seen from there
+            const Vec3 &a = points[v], &b = points[w];
+            const double length = std::hypot(b.x - a.x, b.y - a.y);
+            if (length < kOutsidePx) continue;
+            const Vec3 here = third(int(t), v, w);
+            const bool inside = side(a, b, here.x, here.y) > 0;
+            if (beyond >= 0) {
+                const Vec3 there = third(beyond, v, w);
+                if ((side(a, b, there.x, there.y) > 0) != inside) continue;  // the mesh goes on
+            }
+            const double out = (inside ? -kOutsidePx : kOutsidePx) / length;
+            if (is_covered((a.x + b.x) / 2 - out * (b.y - a.y), (a.y + b.y) / 2 + out * (b.x - a.x))) continue;
+            std::array<int, 2> edge{v, w};
+            for (int& end : edge) {
+                if (position[end] < 0) position[end] = int(outline.vertex.size()), outline.vertex.push_back(end);
+                end = position[end];
+            }
+            outline.edge.push_back(edge);
+        }
+    return outline;
 }
 
 Vec3 MeshFit::turn(Vec3 v) const {

@@ -28,11 +28,22 @@ struct FaceMesh {
     std::vector<Vec3> canonical;                // [468] cm
     std::vector<std::array<int, 3>> triangles;  // [898]
     std::vector<UnitShape> units;
-    std::vector<int> boundary;   // the mesh border as one closed loop of vertices
-    std::vector<char> is_mouth;  // per triangle: between the inner lips
+    std::vector<std::array<int, 3>> across;  // per triangle: the triangle beyond its edge (k, k + 1), -1 beyond the mesh border
+    std::vector<int> boundary;               // vertices of the mesh border
+    std::vector<char> is_mouth;              // per triangle: between the inner lips
 
     FaceMesh(std::vector<Vec3> canonical_cm, std::vector<std::array<int, 3>> faces, std::vector<UnitShape> shapes);
 };
+
+// Edges of the mesh and the vertices they join.
+struct Outline {
+    std::vector<int> vertex;
+    std::vector<std::array<int, 2>> edge;  // positions in `vertex`
+};
+
+// Outline of the mesh as seen in the image at `points` [468]: edges with the mesh on one side and nothing on the other. On a turned head
+// the far part of the mesh border lies hidden behind the cheek, and the cheek's contour is the outline there.
+Outline visible_outline(const FaceMesh& mesh, const std::vector<Vec3>& points);
 
 // Scaled-orthographic pose of the mesh: image = scale * rotation * canonical + shift (image axes: y down, z away from the camera).
 struct MeshFit {

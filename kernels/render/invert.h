@@ -1,9 +1,11 @@
 // u = onset(x) - later(x + u): where points of the onset frame lie in a later frame; many points at a time.
 // Newton's method on what u misses, with the slopes of the node cell under x + u; integers but for one IEEE division a step.
+// Where it jumps to and fro (a closing lid, lips rolled in) it goes on with halved steps.
 // Traffic: 16 bytes of nodes a point and step, from the first-level cache; micro motion arrives after two or three steps.
 // Source: definition in ref_motion.py (Q formats there). Private to motion.cc, features.cc and random_field.cc.
 #pragma once
 #include <cstdint>
+#include <cstring>
 
 #include "../common/simd.h"
 
@@ -21,9 +23,9 @@ namespace mie::inverse {
 
 constexpr int kPoints = 32;    // two or more registers in flight hide the latency of a step
 constexpr int kFieldPad = 32;  // elements readable after the last node
-constexpr int kSteps = 16;
-constexpr int kStepLimitQ10 = 8192;
-constexpr int kSlopeLimitQ12 = 3584;
+constexpr int kSteps = 56, kHalvingSteps = 24;
+constexpr int kStepLimitQ10 = 8192, kMissLimitQ10 = 40960;
+constexpr int kFoldLimitQ12 = 3584, kSlopeLimitQ12 = 20480;
 constexpr int kDeterminantFloorQ24 = 1 << 18;
 constexpr int kFlowLimitQ10 = 57344;
 constexpr int kResidualQ10 = 1;
@@ -100,26 +102,59 @@ MIE_MOTION_BODY CellValue interpolate_y(const Taps& t, const Cells& c, int i) {
     return interpolate(t.n00[i] >> 16, t.n10[i] >> 16, t.n01[i] >> 16, t.n11[i] >> 16, c.tx[i], c.ty[i]);
 }
 
-// |numerator| <= 114688 * (7680 + 3584) < 2^31; the quotient is Q-2 and becomes Q10, below 2^25.
-MIE_MOTION_BODY int newton_step(int numerator, float determinant) {
+struct NewtonStep {
+    int miss, du, dv;  // Q10 px
+};
+
+// |numerator| <= 40960 * (24576 + 20480) < 2^31; the quotient is Q-2 and becomes Q10, below 2^25.
+MIE_MOTION_BODY int quotient(int numerator, float determinant) {
     const float step = float(numerator) / determinant * 4096.0f;
     return bounded(int(step + __builtin_copysignf(0.5f, step)), kStepLimitQ10);
+}
+
+MIE_MOTION_BODY NewtonStep newton_step(const Taps& t, const Cells& c, const Points& p, int i) {
+    const CellValue x = interpolate_x(t, c, i), y = interpolate_y(t, c, i);
+    const int miss_x = bounded(p.goal_x[i] - x.value - p.u[i], kMissLimitQ10),
+              miss_y = bounded(p.goal_y[i] - y.value - p.v[i], kMissLimitQ10);
+    const int xx = 4096 + least(most(x.across, -kFoldLimitQ12), kSlopeLimitQ12), xy = bounded(x.down, kSlopeLimitQ12);
+    const int yx = bounded(y.across, kSlopeLimitQ12), yy = 4096 + least(most(y.down, -kFoldLimitQ12), kSlopeLimitQ12);
+    const float determinant = float(most(xx * yy - xy * yx, kDeterminantFloorQ24));  // <= 24576^2 + 20480^2 < 2^31
+    return {most(most(miss_x, -miss_x), most(miss_y, -miss_y)), quotient(yy * miss_x - xy * miss_y, determinant),
+            quotient(xx * miss_y - yx * miss_x, determinant)};
 }
 
 // One step of every point that still misses; false when none did.
 MIE_MOTION_BODY bool improve(const Taps& t, const Cells& c, Points& p) {
     int moved = 0;
     for (int i = 0; i < kPoints; ++i) {
-        const CellValue x = interpolate_x(t, c, i), y = interpolate_y(t, c, i);
-        const int miss_x = p.goal_x[i] - x.value - p.u[i], miss_y = p.goal_y[i] - y.value - p.v[i];
-        const int active = -(most(most(miss_x, -miss_x), most(miss_y, -miss_y)) > kResidualQ10);  // all bits or none
-        const int xx = 4096 + bounded(x.across, kSlopeLimitQ12), xy = bounded(x.down, kSlopeLimitQ12);
-        const int yx = bounded(y.across, kSlopeLimitQ12), yy = 4096 + bounded(y.down, kSlopeLimitQ12);
-        const float determinant = float(most(xx * yy - xy * yx, kDeterminantFloorQ24));
-        const int du = newton_step(yy * miss_x - xy * miss_y, determinant);
-        const int dv = newton_step(xx * miss_y - yx * miss_x, determinant);
-        p.u[i] = bounded(p.u[i] + (du & active), kFlowLimitQ10);
-        p.v[i] = bounded(p.v[i] + (dv & active), kFlowLimitQ10);
+        const NewtonStep s = newton_step(t, c, p, i);
+        const int active = -(s.miss > kResidualQ10);  // all bits or none
+        p.u[i] = bounded(p.u[i] + (s.du & active), kFlowLimitQ10);
+        p.v[i] = bounded(p.v[i] + (s.dv & active), kFlowLimitQ10);
+        moved |= active;
+    }
+    return moved != 0;
+}
+
+// Points on their way with halved steps: the best place so far and the step tried from it.
+struct alignas(64) Tried {
+    int32_t miss[kPoints], u[kPoints], v[kPoints], du[kPoints], dv[kPoints];
+};
+
+// One step of every point that still misses, half of the last one where that did not help; false when none did.
+MIE_MOTION_BODY bool improve_halving(const Taps& t, const Cells& c, Points& p, Tried& best) {
+    int moved = 0;
+    for (int i = 0; i < kPoints; ++i) {
+        const NewtonStep s = newton_step(t, c, p, i);
+        const bool helps = s.miss < best.miss[i];
+        best.miss[i] = helps ? s.miss : best.miss[i];
+        best.u[i] = helps ? p.u[i] : best.u[i];
+        best.v[i] = helps ? p.v[i] : best.v[i];
+        best.du[i] = helps ? s.du : best.du[i] / 2;
+        best.dv[i] = helps ? s.dv : best.dv[i] / 2;
+        const int active = -(best.miss[i] > kResidualQ10);
+        p.u[i] = bounded(best.u[i] + (best.du[i] & active), kFlowLimitQ10);
+        p.v[i] = bounded(best.v[i] + (best.dv[i] & active), kFlowLimitQ10);
         moved |= active;
     }
     return moved != 0;
@@ -133,8 +168,17 @@ MIE_MOTION_BODY void invert(const PackedField& later, const MotionIsa& isa, Poin
     for (int step = 0; step < kSteps; ++step) {
         locate(later, p, cells);
         isa.fetch(later, cells, taps);
-        if (!improve(taps, cells, p)) break;
+        if (!improve(taps, cells, p)) return;
     }
+    Tried best{};
+    for (int i = 0; i < kPoints; ++i) best.miss[i] = kMissLimitQ10 + 1;
+    for (int step = 0; step < kHalvingSteps; ++step) {
+        locate(later, p, cells);
+        isa.fetch(later, cells, taps);
+        if (!improve_halving(taps, cells, p, best)) break;
+    }
+    std::memcpy(p.u, best.u, sizeof p.u);
+    std::memcpy(p.v, best.v, sizeof p.v);
 }
 
 // The goal of the points: what the onset frame is displaced by there.

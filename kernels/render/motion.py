@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from typing import Any, NamedTuple
 
@@ -21,7 +20,7 @@ from ...limits import (
     MIN_BLUR_SIGMA,
 )
 from .. import require
-from ..registry import Op
+from ..registry import Op, core, core_missing
 from . import ref_features, ref_motion
 from .ref_features import LATTICE, Batch
 
@@ -230,29 +229,17 @@ def _blur_weights(name: str, sigma: NDArray[np.floating[Any]], count: int) -> ND
     return weights_q12
 
 
-def _core() -> Any:
-    return importlib.import_module("mie_engine._core")
-
-
-def _core_missing() -> str | None:
-    try:
-        _core()
-    except ImportError as error:
-        return f"the C++ runtime cannot be loaded ({error}); reinstall mie-engine"
-    return None
-
-
 @MOTION.backend("ref")
 def _motion_ref(call: MotionCall) -> Motion:
     return ref_motion.motion(*call)
 
 
-@MOTION.backend("cpu", missing=_core_missing)
+@MOTION.backend("cpu", missing=core_missing)
 def _motion_cpu(call: MotionCall) -> Motion:
     shape = (len(call.later), call.height, call.width)
     flow = np.empty((*shape, 2), np.float32) if call.flow else None
     strain = np.empty(shape, np.float32) if call.strain else None
-    _core().motion(call.later, call.onset, call.height, call.width, flow, strain)
+    core().motion(call.later, call.onset, call.height, call.width, flow, strain)
     return flow, strain
 
 
@@ -261,7 +248,7 @@ def _features_ref(batch: Batch) -> Features:
     return ref_features.features(batch)
 
 
-@FEATURES.backend("cpu", missing=_core_missing)
+@FEATURES.backend("cpu", missing=core_missing)
 def _features_cpu(batch: Batch) -> Features:
-    maps, ranges = _core().features(*batch)
+    maps, ranges = core().features(*batch)
     return maps, ranges

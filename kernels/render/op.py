@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from ...errors import BackendError, RangeError, ShapeError, UsageError
 from ...limits import MAX_CHANNELS, MAX_COEFFICIENT_SUM_Q12, MAX_NOISE_LEVELS, MAX_RENDER_BYTES, MAX_WIDTH_PX, MAX_WORKERS
 from .. import require
-from ..registry import Op
+from ..registry import Op, core, core_missing
 from . import ref, ref_motion
 
 FORMATS = ("rgb", "planar", "yuv420")
@@ -54,7 +53,7 @@ class RenderSource:
     @cached_property
     def native(self) -> Any:
         """The prepared face in the C++ runtime (`_core.RenderSource`)."""
-        return _core().RenderSource(self.pixels, self.basis)
+        return core().RenderSource(self.pixels, self.basis)
 
 
 @dataclass(frozen=True)
@@ -220,7 +219,7 @@ def _checked(
 
 
 def _check_sums(coefficients: NDArray[np.int16]) -> None:
-    sums = np.abs(coefficients.astype(np.int32)).sum(1)
+    sums = np.abs(coefficients, dtype=np.int32).sum(1)
     if int(sums.max()) > MAX_COEFFICIENT_SUM_Q12:
         frame, limit = int(sums.argmax()), MAX_COEFFICIENT_SUM_Q12
         raise RangeError(f"render: sum of |coefficients| is {sums[frame]} in frame {frame}, at most {limit}; scale them down")
@@ -235,18 +234,6 @@ def _backend(backend: str, simd: str) -> str:
     return "cpu"
 
 
-def _core() -> Any:
-    return importlib.import_module("mie_engine._core")
-
-
-def _core_missing() -> str | None:
-    try:
-        _core()
-    except ImportError as error:
-        return f"the C++ runtime cannot be loaded ({error}); reinstall mie-engine"
-    return None
-
-
 @RENDER.backend("ref")
 def _render_ref(call: RenderCall) -> Rendered:
     frames = ref.render(call)
@@ -258,13 +245,14 @@ def _render_ref(call: RenderCall) -> Rendered:
     basis = call.source.basis[:, :2]
     later = np.stack([ref.sum_nodes(c, basis) for c in call.coefficients])
     onset = None if call.onset is None else ref.sum_nodes(call.onset, basis)
-    return Rendered(frames, *ref_motion.motion(later, onset, *call.source.pixels.shape[:2], call.flow, call.strain))
+    height, width = call.source.pixels.shape[:2]
+    return Rendered(frames, *ref_motion.motion(later, onset, height, width, call.flow, call.strain))
 
 
-@RENDER.backend("cpu", missing=_core_missing)
+@RENDER.backend("cpu", missing=core_missing)
 def _render_cpu(call: RenderCall) -> Rendered:
-    core = _core()
-    levels = core.simd_levels()
+    native = core()
+    levels = native.simd_levels()
     level = levels[-1] if call.simd == "auto" else call.simd
     if level not in levels:
         raise BackendError(f"render: simd {level!r} cannot run on this processor, which has {', '.join(levels)}")
@@ -272,7 +260,7 @@ def _render_cpu(call: RenderCall) -> Rendered:
     flow = np.empty((*shape, 2), np.float32) if call.flow else None
     strain = np.empty(shape, np.float32) if call.strain else None
     onset = None if call.onset is None else call.onset[None]
-    frames = core.render(
+    frames = native.render(
         call.source.native, call.coefficients, call.format, call.noise_q15, *call.key, call.first_frame, level, call.threads, call.out,
         onset, flow, strain,
     )  # fmt: skip

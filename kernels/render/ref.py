@@ -37,6 +37,9 @@ NOISE_TABLE: Integers = np.fromstring(
 )
 
 
+NOISE_RMS = float(np.sqrt(np.mean(NOISE_TABLE**2)))
+
+
 def odd_round(value: Integers, shift: int) -> Integers:
     """round(value / 2**shift), ties away from zero: odd_round(-v) == -odd_round(v), which keeps mirrored input exactly mirrored."""
     rounded: Integers = (value + (1 << (shift - 1)) - (value < 0)) >> shift
@@ -97,7 +100,7 @@ def philox4x32(counter: Sequence[Any], key: tuple[int, int]) -> tuple[NDArray[np
 
 def noise_word(sigma_levels: float) -> int:
     """Multiplier that turns 256 * table into Q7 noise of a Gaussian sigma in grey levels, 0..84; an int16, full at 83.8 levels."""
-    word = round(sigma_levels * 128 * 32768 / (256 * float(np.sqrt(np.mean(NOISE_TABLE**2)))))
+    word = round(sigma_levels * 128 * 32768 / (256 * NOISE_RMS))
     return min(word, 32767)
 
 

@@ -13,9 +13,12 @@ from .ref import odd_round
 
 Int = NDArray[np.int64]
 
-STEPS = 16  # of Newton's method, at most
-STEP_LIMIT_Q10 = 8192  # 8 px: without it a few points of strong fields jump to and fro for ever
-SLOPE_LIMIT_Q12 = 3584  # 0.875; steeper cells fold the face
+STEPS = 56  # of Newton's method, at most: across an opening mouth, where one line of skin fills 25 px, it goes px by px
+HALVING_STEPS = 24  # at most, for points that a steep edge (a closing lid, lips rolled in) keeps jumping to and fro
+STEP_LIMIT_Q10 = 8192  # 8 px
+MISS_LIMIT_Q10 = 40960  # 40 px: keeps the step's numerator below 2**31
+FOLD_LIMIT_Q12 = 3584  # 0.875; cells that shrink the face by more fold it
+SLOPE_LIMIT_Q12 = 20480  # 5: a lid's edge over one cell
 DETERMINANT_FLOOR_Q24 = 1 << 18  # 1/64: (1 - 0.875) squared
 FLOW_LIMIT_Q10 = 57344  # 56 px: onset and later node limits together
 RESIDUAL_Q10 = 1  # a point that misses by no more has arrived
@@ -45,23 +48,44 @@ def sample(nodes: Int, x: Int, y: Int, u: Int, v: Int) -> tuple[Int, Int, Int]:
     return value, across, below - above  # Q10 per 4 px is Q12
 
 
+def newton_step(later: Int, goal: Int, x: Int, y: Int, u: Int, v: Int) -> tuple[Int, Int, Int]:
+    """How far u misses (the larger component) and the step of Newton's method from there."""
+    value, across, down = sample(later, x, y, u, v)
+    miss_x, miss_y = (np.clip(goal[k] - value[k] - flow, -MISS_LIMIT_Q10, MISS_LIMIT_Q10) for k, flow in enumerate((u, v)))
+    xx, yy = (4096 + np.clip(slope, -FOLD_LIMIT_Q12, SLOPE_LIMIT_Q12) for slope in (across[0], down[1]))
+    xy, yx = (np.clip(slope, -SLOPE_LIMIT_Q12, SLOPE_LIMIT_Q12) for slope in (down[0], across[1]))
+    determinant = np.maximum(xx * yy - xy * yx, DETERMINANT_FLOOR_Q24).astype(np.float32)
+    numerators = yy * miss_x - xy * miss_y, xx * miss_y - yx * miss_x
+    du, dv = (odd_truncate(n.astype(np.float32) / determinant * np.float32(4096)) for n in numerators)
+    return np.maximum(abs(miss_x), abs(miss_y)), np.clip(du, -STEP_LIMIT_Q10, STEP_LIMIT_Q10), np.clip(dv, -STEP_LIMIT_Q10, STEP_LIMIT_Q10)
+
+
 def invert(later: Int, goal: Int, x: Int, y: Int) -> Int:
-    """Flow [2, ...] with u = goal - later(x + u), by Newton's method from rest."""
+    """Flow [2, ...] with u = goal - later(x + u), by Newton's method from rest; then, for points that still miss, with halved steps.
+
+    A point never moves once it has arrived, so points may be grouped at will.
+    """
     u, v = np.zeros_like(x), np.zeros_like(y)
+
+    def move(from_u: Int, from_v: Int, du: Int, dv: Int, active: NDArray[np.bool_]) -> tuple[Int, Int]:
+        to_u, to_v = (np.clip(at + np.where(active, step, 0), -FLOW_LIMIT_Q10, FLOW_LIMIT_Q10) for at, step in ((from_u, du), (from_v, dv)))
+        return to_u, to_v
+
     for _ in range(STEPS):
-        value, across, down = sample(later, x, y, u, v)
-        miss_x, miss_y = goal[0] - value[0] - u, goal[1] - value[1] - v
-        active = np.maximum(abs(miss_x), abs(miss_y)) > RESIDUAL_Q10
-        if not active.any():
+        miss, du, dv = newton_step(later, goal, x, y, u, v)
+        if not (miss > RESIDUAL_Q10).any():
+            return np.stack([u, v])
+        u, v = move(u, v, du, dv, miss > RESIDUAL_Q10)
+    best_u, best_v, best_miss = u, v, np.full_like(u, MISS_LIMIT_Q10 + 1)
+    for _ in range(HALVING_STEPS):
+        miss, new_du, new_dv = newton_step(later, goal, x, y, u, v)
+        helps = miss < best_miss
+        best_u, best_v, best_miss = (np.where(helps, new, old) for new, old in ((u, best_u), (v, best_v), (miss, best_miss)))
+        du, dv = (np.where(helps, new, (old + (old < 0)) >> 1) for new, old in ((new_du, du), (new_dv, dv)))  # halves towards zero
+        if not (best_miss > RESIDUAL_Q10).any():
             break
-        xx, yx = np.clip(across, -SLOPE_LIMIT_Q12, SLOPE_LIMIT_Q12)
-        xy, yy = np.clip(down, -SLOPE_LIMIT_Q12, SLOPE_LIMIT_Q12)
-        determinant = np.maximum((4096 + xx) * (4096 + yy) - xy * yx, DETERMINANT_FLOOR_Q24).astype(np.float32)
-        for flow, numerator in ((u, (4096 + yy) * miss_x - xy * miss_y), (v, (4096 + xx) * miss_y - yx * miss_x)):
-            step = odd_truncate(numerator.astype(np.float32) / determinant * np.float32(4096))
-            step = np.where(active, np.clip(step, -STEP_LIMIT_Q10, STEP_LIMIT_Q10), 0)
-            flow[...] = np.clip(flow + step, -FLOW_LIMIT_Q10, FLOW_LIMIT_Q10)
-    return np.stack([u, v])
+        u, v = move(best_u, best_v, du, dv, best_miss > RESIDUAL_Q10)
+    return np.stack([best_u, best_v])
 
 
 def twice_gradient(field: Int) -> tuple[Int, Int]:

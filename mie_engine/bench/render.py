@@ -6,11 +6,8 @@
 from __future__ import annotations
 
 import importlib
-import json
-import os
 import random
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -24,9 +21,8 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from .. import kernels
-from ..errors import EnvironmentProblem
+from .report import Row, measured, peer_package, print_rows, show
 
-Row = dict[str, Any]
 Floats = NDArray[np.floating[Any]]
 
 SIZE_PX = 256
@@ -36,7 +32,6 @@ PEAK_PX = 3.0
 NOISE_LEVELS = 1.5
 UNIT_PX = 8.0  # displacement of a grid at coefficient 1
 UNIT_GAIN = 0.15
-ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
 
 # Where action units pull: x, y from the centre of the face and the direction there (mirrored to the other side), width; in face sizes
 ACTION_UNITS = (
@@ -54,16 +49,6 @@ ACTION_UNITS = (
     (0.02, 0.24, 0.0, 1.0, 0.05),  # AU25 lips apart
 )
 PEERS = ("cv2.remap, fixed maps", "cv2.remap, float maps", "GEMM + remap", "GEMM + remap + gain + randn + I420")
-
-
-def peer_package() -> Any:
-    """OpenCV on one thread. Raises EnvironmentProblem when it is not installed."""
-    try:
-        cv2 = importlib.import_module("cv2")
-    except ImportError as error:
-        raise EnvironmentProblem(f"bench render compares with OpenCV, which is missing ({error}); pip install mie-engine[bench]") from error
-    cv2.setNumThreads(1)
-    return cv2
 
 
 def faces(cv2: Any, count: int) -> list[NDArray[np.uint8]]:
@@ -223,7 +208,7 @@ def exact_bilinear(image: NDArray[np.uint8], displacement: NDArray[np.float64]) 
 
 def psnr_db(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Peak signal to noise of two images with 255 levels."""
-    return float(10 * np.log10(255**2 / np.mean((a.astype(np.float64) - b) ** 2)))
+    return float(10 * np.log10(255**2 / max(np.mean((a.astype(np.float64) - b) ** 2), 1e-12)))
 
 
 def quality(cv2: Any, images: list[NDArray[np.uint8]], peak_px: float) -> Row:
@@ -259,12 +244,12 @@ def targets(rows: list[Row]) -> list[Row]:
         if case not in times:
             continue
         reached = times[case][peer]
-        results.append({"table": "target", "case": f"{case}: x {peer}", "goal": f">= {goal}", "reached": reached, "holds": reached >= goal})
+        results.append({"table": "goal", "case": f"{case}: x {peer}", "goal": f">= {goal}", "reached": reached, "holds": reached >= goal})
     for row in rows:
         if row["table"] == "quality":
             loss = row["exact, rounded"] - row["ours"]
             name = f"{row['case']}: dB below exact, rounded"
-            results.append({"table": "target", "case": name, "goal": "<= 0.3", "reached": loss, "holds": loss <= 0.3})
+            results.append({"table": "goal", "case": name, "goal": "<= 0.3", "reached": loss, "holds": loss <= 0.3})
     return results
 
 
@@ -277,54 +262,12 @@ def measure(rounds: int) -> list[Row]:
     return rows + targets(rows)
 
 
-def run(rounds: int = 15) -> list[Row]:
-    """Measure in a fresh process with one BLAS thread, so that the peers' matrix product counts as one thread's time.
-
-    Returns:
-        Rows with "table": "speed" (ms per frame, times of each peer over it), "quality" (PSNR in dB), "target" (goal, reached, holds).
-
-    Raises:
-        EnvironmentProblem: OpenCV is not installed, or the measuring process failed.
-    """
-    peer_package()
-    command = [sys.executable, "-m", "mie_engine.bench.render", str(rounds)]
-    done = subprocess.run(command, env=os.environ | ONE_THREAD, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise EnvironmentProblem(f"bench render: the measuring process ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
-    rows: list[Row] = json.loads(done.stdout)
-    return rows
-
-
 def main(json: bool = False, rounds: int = 15) -> int:
-    """Print the report, as tables or as JSON; returns 0, or 5 when a target is missed."""
-    rows = run(rounds)
-    print(_json(rows) if json else _tables(rows))
-    return 0 if all(row["holds"] for row in rows if row["table"] == "target") else 5
-
-
-def _json(rows: list[Row]) -> str:
-    return json.dumps(rows, indent=1)
-
-
-def _tables(rows: list[Row]) -> str:
-    parts = [f"render, {SIZE_PX} x {SIZE_PX} x 3, {len(ACTION_UNITS)} grids, peak {PEAK_PX:g} px, {FRAMES} frames per call, one thread"]
-    for table in ("speed", "quality", "target"):
-        picked = [{key: value for key, value in row.items() if key != "table"} for row in rows if row["table"] == table]
-        parts.append("")
-        parts.append("| " + " | ".join(f"x {key}" if key in PEERS else key for key in picked[0]) + " |")
-        parts.append("|---" * len(picked[0]) + "|")
-        for row in picked:
-            parts.append("| " + " | ".join(_cell(key, value) for key, value in row.items()) + " |")
-    return "\n".join(parts)
-
-
-def _cell(key: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "NO"
-    if not isinstance(value, float):
-        return str(value)
-    return f"{value:.4f}" if key == "ms" else f"{value:.2f}"
+    """Print the report, as tables or as JSON; returns 0, or 5 when a goal is missed."""
+    peer_package()
+    title = f"render, {SIZE_PX} x {SIZE_PX} x 3, {len(ACTION_UNITS)} grids, peak {PEAK_PX:g} px, {FRAMES} frames per call, one thread"
+    return show(measured("mie_engine.bench.render", rounds), title, json)
 
 
 if __name__ == "__main__":
-    print(_json(measure(int(sys.argv[1]))))
+    print_rows(measure(int(sys.argv[1])))

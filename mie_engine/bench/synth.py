@@ -1,18 +1,19 @@
 """Datasets beside the best composition of existing tools, on the same face and the same motion: one thread, process CPU time, medians.
 
-The composition: the displacement field once per clip (given to it for nothing), per frame scale + cv2.remap, then libjpeg-turbo (simplejpeg) to a
-file; or DIS MEDIUM + strain + resize for features. Two workers are measured in wall time, memory as the peak of a whole `mie synth`.
+The composition: the displacement field once per clip (given to it for nothing), per frame scale + cv2.remap, then libjpeg-turbo
+(simplejpeg) to a file; or DIS MEDIUM + strain + resize for features. Two workers are measured in wall time, memory as the peak of a
+whole run.
 """
 
 from __future__ import annotations
 
-import json as jsonlib
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,14 @@ from ..synth.features import LATTICE
 from ..synth.plan import Drift, Identity
 from ..synth.rig import Rig
 from ..synth.shard import ShardJob, build_shard
-from .render import exact_bilinear, peer_package, psnr_db
+from .render import exact_bilinear, psnr_db
+from .report import Row, measured, peer_package, print_rows, show
 
 FACES = Path(__file__).parents[1] / "assets" / "faces"
-SIZE_PX, FRAMES, CLIPS = 256, 16, 32
+SIZE_PX, FRAMES, CLIPS = 256, 16, 128
 MOTION = {"AU12": 0.3, "AU6": 0.25, "AU25": 0.2}
 QUALITY = 95
 STILL = Drift(0.0, 0.0, 0.0)
-Row = dict[str, Any]
 
 
 class Scene:
@@ -66,13 +67,14 @@ class Scene:
 def peers(cv2: Any, scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
     """What people script, and the strongest chain of existing tools; one call = one clip."""
     import simplejpeg
-    from skimage.transform import PiecewiseAffineTransform, warp
+
+    transforms: Any = peer_package("skimage.transform")
 
     image = np.ascontiguousarray(scene.face.pixels[..., ::-1])
     grid = np.stack(np.meshgrid(*[np.arange(SIZE_PX, dtype=np.float32)] * 2), -1)
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     corners = [[0, 0], [SIZE_PX - 1, 0], [0, SIZE_PX - 1], [SIZE_PX - 1, SIZE_PX - 1]]
-    points = np.float32([*scene.face.landmarks_px[np.linspace(0, 467, 64).astype(int), :2], *corners])
+    points = np.array([*scene.face.landmarks_px[np.linspace(0, 467, 64).astype(int), :2], *corners], np.float32)
     at = np.clip(points.astype(int), 0, SIZE_PX - 1)
     moves = -scene.field[at[:, 1], at[:, 0]]
 
@@ -99,9 +101,11 @@ def peers(cv2: Any, scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
 
     def piecewise_affine() -> None:
         for i, e in enumerate(scene.envelope):
-            transform = PiecewiseAffineTransform.from_estimate(points + e * moves, points)
+            transform = transforms.PiecewiseAffineTransform.from_estimate(points + e * moves, points)
             cv2.imwrite(
-                str(folder / f"{i}.jpg"), (warp(image, transform, mode="edge") * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+                str(folder / f"{i}.jpg"),
+                (transforms.warp(image, transform, mode="edge") * 255).astype(np.uint8),
+                [cv2.IMWRITE_JPEG_QUALITY, QUALITY],
             )
 
     def thin_plate() -> None:
@@ -124,16 +128,17 @@ def peers(cv2: Any, scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
 def ours(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
     """The same work by the engine; the tar case is a whole shard of CLIPS clips: plan, grids, JSON, tar, index and fsync included."""
     inputs = scene.inputs()
-    still = {"noise_sigma": 0.0, "drift": STILL}
-    jobs = {}
-    for name, more in (("clips to JPEG tar", still), ("clips to JPEG tar, with noise and drift", {})):
+    still: dict[str, Any] = {"noise_sigma": 0.0, "drift": STILL}
+    jobs: dict[str, ShardJob] = {}
+    options: dict[str, dict[str, Any]] = {"clips to JPEG tar": still, "clips to JPEG tar, with noise and drift": {}}
+    for name, more in options.items():
         plan, _ = plan_dataset(inputs, clips=CLIPS, seed=1, shard_clips=CLIPS, quality=QUALITY, **more)
         jobs[name] = ShardJob(plan, folder, FaceStore(plan.identities, inputs.origins, SIZE_PX, None))
     step = SIZE_PX / LATTICE
-    lattice = np.tile(np.rint(np.array([step / 2 - 0.5, step, 0, step / 2 - 0.5, 0, step]) * 65536).astype(np.int32), (FRAMES, 1))
+    lattice = np.tile(np.rint(np.array([step / 2 - 0.5, step / 2 - 0.5, step, 0, 0, step]) * 65536).astype(np.int32), (FRAMES, 1))
     turn = np.tile(np.rint(np.array([1 / step, 0, 0, 1 / step]) * 4096).astype(np.int16), (FRAMES, 1))
     grids = np.ascontiguousarray(scene.rig.basis.grids)
-    cases: dict[str, Callable[[], Any]] = {name: lambda job=job: build_shard(job, 0) for name, job in jobs.items()}
+    cases: dict[str, Callable[[], Any]] = {name: partial(build_shard, job, 0) for name, job in jobs.items()}
     cases["clips to pixels"] = lambda: kernels.render(scene.source, scene.coefficients, backend="cpu")
     cases["clips to 28x28 features"] = lambda: kernels.features(grids, scene.coefficients, lattice=lattice, turn=turn, backend="cpu")
     return cases
@@ -197,8 +202,8 @@ def quality(cv2: Any, scene: Scene) -> Row:
 
 def two_workers(scene: Scene) -> Row:
     """Wall seconds of the same dataset with one worker and with two, median of three."""
-    inputs = scene.inputs(8)
-    plan, _ = plan_dataset(inputs, clips=8 * 96, seed=1, shard_clips=96)
+    inputs = scene.inputs(16)
+    plan, _ = plan_dataset(inputs, clips=16 * 128, seed=1, shard_clips=128)
     seconds: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(3):
         for workers in seconds:
@@ -215,14 +220,15 @@ def memory(clips: int, content: str) -> Row:
     with tempfile.TemporaryDirectory(prefix="mie-bench-") as name:
         program = (
             "import sys, resource; from mie_engine.synth import synthesize;"
-            f"synthesize([{str(FACES / 'syn000.jpg')!r}, {str(FACES / 'syn001.jpg')!r}], sys.argv[1], clips={clips}, content={content!r}, size=64, workers=1);"
+            f"faces = [{str(FACES / 'syn000.jpg')!r}, {str(FACES / 'syn001.jpg')!r}];"
+            f"synthesize(faces, sys.argv[1], clips={clips}, content={content!r}, size=64, workers=1);"
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
         )
         done = subprocess.run([sys.executable, "-c", program, f"{name}/out"], capture_output=True, text=True, check=True)
     return {"table": "memory", "case": f"{clips:,} samples, {content}, 64 px", "peak_mb": int(done.stdout) / 1024}
 
 
-def run(rounds: int = 7) -> list[Row]:
+def measure(rounds: int) -> list[Row]:
     """All rows."""
     cv2 = peer_package()
     scene = Scene()
@@ -238,19 +244,13 @@ def run(rounds: int = 7) -> list[Row]:
     return rows + [goal | {"holds": goal["reached"] >= goal["goal"]} for goal in goals]
 
 
-def main(json: bool = False, rounds: int = 7) -> None:
-    """Print the report."""
-    rows = run(rounds)
-    if json:
-        print(jsonlib.dumps(rows))
-        return
-    for table in dict.fromkeys(row["table"] for row in rows):
-        part = [row for row in rows if row["table"] == table]
-        print(f"\n{table}")
-        for row in part:
-            figures = ", ".join(
-                f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
-                for key, value in row.items()
-                if key not in ("table", "case")
-            )
-            print(f"  {row['case']:<72} {figures}")
+def main(json: bool = False, rounds: int = 7) -> int:
+    """Print the report, as tables or as JSON; returns 0, or 5 when a goal is missed."""
+    peer_package()
+    peer_package("skimage")
+    title = f"synth, {FRAMES}-frame clips of {SIZE_PX} x {SIZE_PX} px, {', '.join(f'{au} {i:g}' for au, i in MOTION.items())}, one thread"
+    return show(measured("mie_engine.bench.synth", rounds), title, json)
+
+
+if __name__ == "__main__":
+    print_rows(measure(int(sys.argv[1])))

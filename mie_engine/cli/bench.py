@@ -17,7 +17,7 @@ def render(
     """The AU-warp renderer against cv2.remap and what people script around it."""
     from ..bench.render import main
 
-    main(json=as_json, rounds=rounds)
+    raise typer.Exit(main(json=as_json, rounds=rounds))
 
 
 @app.command()
@@ -28,4 +28,4 @@ def synth(
     """Clips to JPEG tar, to pixels and to feature maps against the best composition of existing tools."""
     from ..bench.synth import main
 
-    main(json=as_json, rounds=rounds)
+    raise typer.Exit(main(json=as_json, rounds=rounds))

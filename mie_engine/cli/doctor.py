@@ -45,15 +45,9 @@ def examine() -> dict[str, Any]:
         "processor": {"cores": os.cpu_count(), "simd": f"{_core.best_simd()} (of {', '.join(_core.simd_levels())})"},
         "packages": found,
         "extras": extras,
-        "encoder": {"jpeg": _jpeg(encoder_of("jpeg").library), "png": encoder_of("png").library},
+        "encoder": {name: encoder_of(name).library for name in ("jpeg", "png")},
         **{f"op {name}": kernels.explain(name) for name in sorted(OPS)},
     }
-
-
-def _jpeg(library: str) -> str:
-    if library.startswith("libjpeg"):
-        return f"{library}, in the runtime"
-    return f"{library}, called per frame; faster: install libjpeg-turbo's headers (Debian: libjpeg-dev) and reinstall mie-engine"
 
 
 def _extra(modules: tuple[str, ...]) -> str:

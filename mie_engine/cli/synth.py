@@ -59,8 +59,19 @@ def synth(
         cache = out / CACHE_FOLDER if out is not None and not plan_only else None
         known = known_faces(out, size) if out is not None else frozenset()
         inputs = scan_faces(images, size, cache=cache, known=known, workers=workers, progress=bar.add)
-    plan, table = plan_dataset(inputs, clips=clips, seed=seed, content=content, encoder=encoder, quality=quality, csv=au_csv, csv_scale=csv_scale,
-                               size=size, balance=balance, **fields)  # fmt: skip
+    plan, table = plan_dataset(
+        inputs,
+        clips=clips,
+        seed=seed,
+        content=content,
+        encoder=encoder,
+        quality=quality,
+        csv=au_csv,
+        csv_scale=csv_scale,
+        size=size,
+        balance=balance,
+        **fields,
+    )
     if plan_only:
         print(json.dumps({"plan": json.loads(plan.to_json()), "summary": describe(plan, 10, table), "skipped": inputs.skipped}, indent=1))
         return
@@ -69,14 +80,21 @@ def synth(
 
     stop = threading.Event()
     begun = time.monotonic()
-    with Progress("clips", plan.clips, "clips", quiet=as_json) as bar, _stop_on_interrupt(stop):
+    with Progress("clips", plan.clips, "clips", quiet=as_json) as bar, _StopOnInterrupt(stop):
         report = build_dataset(plan, inputs, out, table=table, workers=workers, backend=backend, simd=simd, progress=bar.add, stop=stop)
     seconds = time.monotonic() - begun
     facts = {
-        "out": str(report.out), "plan_hash": report.plan_hash, "clips": report.clips, "shards": report.shards, "shards_made": report.shards_made,
-        "bytes_written": report.bytes_written, "seconds": round(seconds, 3), "faces": report.faces, "skipped": report.skipped,
+        "out": str(report.out),
+        "plan_hash": report.plan_hash,
+        "clips": report.clips,
+        "shards": report.shards,
+        "shards_made": report.shards_made,
+        "bytes_written": report.bytes_written,
+        "seconds": round(seconds, 3),
+        "faces": report.faces,
+        "skipped": report.skipped,
         "preview": str(report.out / PREVIEW_FILE),
-    }  # fmt: skip
+    }
     if as_json:
         print(json.dumps(facts))
         return
@@ -87,7 +105,7 @@ def synth(
     print(f"preview: {report.out / PREVIEW_FILE}")
 
 
-class _stop_on_interrupt:  # noqa: N801 - reads as a verb where it is used
+class _StopOnInterrupt:
     """The first Ctrl-C stops after the clip in work, the second one at once; either way the folder can be finished later."""
 
     def __init__(self, stop: threading.Event) -> None:

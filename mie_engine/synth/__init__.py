@@ -29,8 +29,18 @@ def known_faces(out: Path, size: int) -> frozenset[str]:
     return frozenset(identity.sha256 for identity in plan.identities)
 
 
-def plan_dataset(inputs: Inputs, *, clips: int, seed: int, content: str = "clip", encoder: str = "jpeg", quality: int = 95,
-                 csv: Path | None = None, csv_scale: float | None = None, **fields: Any) -> tuple[Plan, _au_csv.AuTable | None]:  # fmt: skip
+def plan_dataset(
+    inputs: Inputs,
+    *,
+    clips: int,
+    seed: int,
+    content: str = "clip",
+    encoder: str = "jpeg",
+    quality: int = 95,
+    csv: Path | None = None,
+    csv_scale: float | None = None,
+    **fields: Any,
+) -> tuple[Plan, _au_csv.AuTable | None]:
     """The plan of a call, and the AU table it names.
 
     Args:
@@ -70,8 +80,20 @@ def check_options(*, workers: int, backend: str = "auto", simd: str = "auto", **
     check_run(plan.content, workers, backend, simd)
 
 
-def synthesize(faces: Any, out: str | Path, *, clips: int, seed: int = 0, size: int = 256, workers: int | None = None, backend: str = "auto",
-               simd: str = "auto", progress: Progress = lambda clips, size: None, stop: threading.Event | None = None, **options: Any) -> Report:  # fmt: skip
+def synthesize(
+    faces: Any,
+    out: str | Path,
+    *,
+    clips: int,
+    seed: int = 0,
+    size: int = 256,
+    workers: int | None = None,
+    backend: str = "auto",
+    simd: str = "auto",
+    progress: Progress = lambda clips, size: None,
+    stop: threading.Event | None = None,
+    **options: Any,
+) -> Report:
     """Make a labelled micro-expression dataset from faces; run again to finish what is missing.
 
     Args:

@@ -28,7 +28,7 @@ _MEMBERS = {
 
 def card(plan: Plan, facts: dict[str, Any]) -> str:
     """The dataset card in Markdown, with the front matter that dataset hubs read."""
-    told = describe(plan, 0) if plan.au_csv is None else {"classes": {}, "sources": {}, "identities": len(plan.identities)}
+    told: dict[str, Any] = describe(plan, 0) if plan.au_csv is None else {"classes": {}, "sources": {}, "identities": len(plan.identities)}
     suffix = "jpg" if plan.encoder.format == "jpeg" else "png"
     counts = "\n".join(f"| {name} | {count:,} |" for name, count in told["classes"].items())
     sources = ", ".join(f"{name} {count:,}" for name, count in told["sources"].items()) or ", ".join(plan.sources)
@@ -41,8 +41,8 @@ size_categories: [{size}]
 ---
 # Synthetic micro-expressions
 
-{plan.clips:,} labelled samples of {told["identities"]:,} faces, made by {facts["engine"]} after the MiE-X protocol (arXiv 2112.01730): neutral faces x
-action-unit sets. Content `{plan.content}`, {plan.size} px, {plan.frames} frames a sample, seed {plan.seed}.
+{plan.clips:,} labelled samples of {told["identities"]:,} faces, made by {facts["engine"]} after the MiE-X protocol (arXiv 2112.01730):
+neutral faces x action-unit sets. Content `{plan.content}`, {plan.size} px, {plan.frames} frames a sample, seed {plan.seed}.
 
 ![preview](preview.png)
 
@@ -55,8 +55,8 @@ AU sources: {sources}. Encoder: {plan.encoder.library}, {plan.encoder.format} qu
 ## Layout
 WebDataset shards `000000.tar` ..., and beside each a Parquet index (key, identity, label3, label7, action units, timing, byte offsets).
 A sample: {_MEMBERS[plan.content].format(suffix=suffix)}. `label3`: {", ".join(f"{i} {name}" for i, name in enumerate(LABELS3))};
-`label7`: happiness, surprise, disgust, sadness, fear, anger, contempt (-1: none of them). `dataset.json` holds the whole plan; its hash is
-`{plan.hash}`.
+`label7`: happiness, surprise, disgust, sadness, fear, anger, contempt (-1: none of them). `dataset.json` holds the whole plan;
+its hash is `{plan.hash}`.
 
 ```python
 import webdataset
@@ -64,9 +64,9 @@ samples = webdataset.WebDataset("{{000000..{facts["shards"] - 1:06d}}}.tar", sha
 ```
 
 ## Limits
-The faces are the given images, displaced and shaded; no person showed these expressions. Labels say what was asked of the renderer, not what
-anybody felt. Emotion inference is evidence, not truth; in the EU it is forbidden at work and in education (AI Act, Art. 5(1)(f)). The
-licence of the face images governs the frames.
+The faces are the given images, displaced and shaded; no person showed these expressions. Labels say what was asked of the renderer,
+not what anybody felt. Emotion inference is evidence, not truth; in the EU it is forbidden at work and in education (AI Act,
+Art. 5(1)(f)). The licence of the face images governs the frames.
 """
 
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +124,18 @@ def scan_faces(
     return Inputs(tuple(i for i, _ in usable), tuple(p for _, p in usable), tuple(skipped))
 
 
-def build_dataset(plan: Plan, inputs: Inputs, out: Path, *, table: AuTable | None = None, workers: int = 1, backend: str = "auto",
-                  simd: str = "auto", progress: Progress = lambda clips, size: None, stop: threading.Event | None = None) -> Report:  # fmt: skip
+def build_dataset(
+    plan: Plan,
+    inputs: Inputs,
+    out: Path,
+    *,
+    table: AuTable | None = None,
+    workers: int = 1,
+    backend: str = "auto",
+    simd: str = "auto",
+    progress: Progress = lambda clips, size: None,
+    stop: threading.Event | None = None,
+) -> Report:
     """Make what is missing of a dataset; finished shards stay as they are.
 
     Args:
@@ -151,8 +162,11 @@ def build_dataset(plan: Plan, inputs: Inputs, out: Path, *, table: AuTable | Non
                 progress(last - first, 0)
             else:
                 missing.append(shard)
-        for size in _map_local(lambda shard: build_shard(job, shard, progress), missing, workers, job.stop):
-            made, written = made + 1, written + size
+        tasks: list[Callable[[], int]] = [partial(build_shard, job, shard, progress) for shard in missing]
+        if not (out / PREVIEW_FILE).is_file():  # needs nothing but the plan; halfway it leaves no worker idle at the end
+            tasks.insert((len(tasks) + 1) // 2, partial(_write_preview, job))
+        for size in _run_local(tasks, workers, job.stop):
+            made, written = made + (size > 0), written + size
         _finish(job, inputs)
     return Report(out, plan.hash, plan.clips, plan.shard_count, made, written, len(plan.identities), inputs.skipped)
 
@@ -184,15 +198,15 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _map_local(build: Callable[[int], int], shards: Sequence[int], workers: int, stop: threading.Event) -> Iterator[int]:
-    """Results of build(shard) as they come, a few shards ahead; the first error or Ctrl-C stops the others."""
-    queue = iter(shards)
+def _run_local(tasks: Sequence[Callable[[], int]], workers: int, stop: threading.Event) -> Iterator[int]:
+    """Results of the tasks as they come, a few ahead; the first error or Ctrl-C stops the others."""
+    queue = iter(tasks)
     with ThreadPoolExecutor(workers) as pool:
         running: set[Future[int]] = set()
         try:
             while True:
-                for shard in queue:
-                    running.add(pool.submit(build, shard))
+                for task in queue:
+                    running.add(pool.submit(task))
                     if len(running) >= 2 * workers:
                         break
                 if not running:
@@ -207,9 +221,17 @@ def _map_local(build: Callable[[int], int], shards: Sequence[int], workers: int,
             raise
 
 
+def _write_preview(job: ShardJob) -> int:
+    """The contact sheet; counts as no shard."""
+    from .card import preview
+
+    write_file(job.out / PREVIEW_FILE, preview(job.plan, job.faces, job.table))
+    return 0
+
+
 def _finish(job: ShardJob, inputs: Inputs) -> None:
-    """dataset.json, card and preview, when every shard is there; the cache goes."""
-    from .card import card, preview
+    """dataset.json and card, when every shard is there; the cache goes."""
+    from .card import card
 
     plan, out = job.plan, job.out
     sizes = [shard_paths(out, shard)[0].stat().st_size for shard in range(plan.shard_count)]
@@ -224,9 +246,8 @@ def _finish(job: ShardJob, inputs: Inputs) -> None:
         "skipped": [{"file": Path(file).name, "reason": reason.replace(file, Path(file).name)} for file, reason in inputs.skipped],
     }
     text = json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    if not ((out / CARD_FILE).is_file() and (out / PREVIEW_FILE).is_file() and _holds(out / DATASET_FILE, text)):
+    if not ((out / CARD_FILE).is_file() and _holds(out / DATASET_FILE, text)):
         write_file(out / CARD_FILE, card(plan, facts).encode())
-        write_file(out / PREVIEW_FILE, preview(plan, job.faces, job.table))
         write_file(out / DATASET_FILE, text.encode())
     if (out / CACHE_FOLDER).is_dir():  # rmtree would wait for a pipe of that name
         shutil.rmtree(out / CACHE_FOLDER, ignore_errors=True)

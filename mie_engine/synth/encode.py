@@ -1,10 +1,9 @@
-"""encode: frames -> image files. JPEG straight from YUV 4:2:0 planes through libjpeg-turbo; PNG when pixels must survive."""
+"""encode: frames -> image files. JPEG straight from YUV 4:2:0 planes through kernels/jpeg; PNG when pixels must survive."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import io
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +24,7 @@ def encoder_of(format: str = "jpeg", quality: int = 95) -> Encoder:
     """
     if format == "png":
         return Encoder("png", 100, f"pillow {importlib.metadata.version('pillow')}")
-    return Encoder(format, quality, _core.JPEG_LIBRARY or f"simplejpeg {importlib.metadata.version('simplejpeg')}")
+    return Encoder(format, quality, f"mie jpeg {_core.JPEG_VERSION}")
 
 
 def require_encoder(encoder: Encoder) -> None:
@@ -37,7 +36,8 @@ def require_encoder(encoder: Encoder) -> None:
     here = encoder_of(encoder.format, encoder.quality)
     if here != encoder:
         raise PlanError(
-            f"the plan encodes with {encoder.library}, here is {here.library}: install that version, or make a new dataset in another folder."
+            f"the plan encodes with {encoder.library}, here is {here.library}: install that version, "
+            "or make a new dataset in another folder."
         )
 
 
@@ -51,38 +51,16 @@ def frame_format(encoder: Encoder) -> str:
     return "yuv420" if encoder.format == "jpeg" else "rgb"
 
 
-def open_encoder(encoder: Encoder) -> _core.FrameEncoder:
-    """A ready encoder; one per thread."""
+def open_encoder(encoder: Encoder, simd: str = "auto") -> _core.FrameEncoder:
+    """A ready encoder; one per thread. simd: level of the JPEG encoder, all give the same bytes."""
     if encoder.format == "png":
         return _core.callback_encoder("rgb", _encode_png)
-    if _core.JPEG_LIBRARY:
-        return _core.jpeg_encoder(encoder.quality)
-    return _core.callback_encoder("yuv420", _YuvToJpeg(encoder.quality))
+    return _core.jpeg_encoder(encoder.quality, _core.best_simd() if simd == "auto" else simd)
 
 
 def _encode_png(frame: memoryview, width: int, height: int) -> bytes:
     from PIL import Image
 
     file = io.BytesIO()
-    Image.frombuffer("RGB", (width, height), frame, "raw", "RGB", 0, 1).save(file, "PNG", compress_level=1)
+    Image.fromarray(np.asarray(frame, np.uint8).reshape(height, width, 3)).save(file, "PNG", compress_level=1)
     return file.getvalue()
-
-
-class _YuvToJpeg:
-    """libjpeg-turbo by way of simplejpeg, where libmie was built without the library's headers."""
-
-    def __init__(self, quality: int) -> None:
-        self.quality = quality
-
-    def __call__(self, frame: memoryview, width: int, height: int) -> Any:
-        import simplejpeg
-
-        y = np.frombuffer(frame, np.uint8)
-        chroma = (height + 1) // 2, (width + 1) // 2
-        luma_size, chroma_size = width * height, chroma[0] * chroma[1]
-        return simplejpeg.encode_jpeg_yuv_planes(
-            y[:luma_size].reshape(height, width),
-            y[luma_size : luma_size + chroma_size].reshape(chroma),
-            y[luma_size + chroma_size :].reshape(chroma),
-            self.quality,
-        )

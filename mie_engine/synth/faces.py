@@ -161,8 +161,17 @@ def _find(pixels: np.ndarray[Any, Any], size: int, source: str, name: str, sha25
     return _align(pixels, face.landmarks, size, source, name=name, source_sha256=sha256, score=face.score, face_count=len(found))
 
 
-def _align(pixels: np.ndarray[Any, Any], landmarks: object, size: int, source: str, *, name: str, source_sha256: str, score: float = 1.0,
-           face_count: int = 1) -> Face:  # fmt: skip
+def _align(
+    pixels: np.ndarray[Any, Any],
+    landmarks: object,
+    size: int,
+    source: str,
+    *,
+    name: str,
+    source_sha256: str,
+    score: float = 1.0,
+    face_count: int = 1,
+) -> Face:
     _check_crop(size)
     try:
         points = np.array(landmarks, np.float64)

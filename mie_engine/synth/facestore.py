@@ -55,8 +55,15 @@ def read_crop(cache: Path | None, sha256: str, size: int) -> Face | None:
         return None
     try:
         with np.load(_crop_path(cache, sha256, size), allow_pickle=False) as kept:
-            return Face(kept["pixels"], kept["landmarks_px"], str(kept["name"]), sha256, float(kept["score"]),
-                        float(kept["interocular_px"]), int(kept["face_count"]))  # fmt: skip
+            return Face(
+                kept["pixels"],
+                kept["landmarks_px"],
+                str(kept["name"]),
+                sha256,
+                float(kept["score"]),
+                float(kept["interocular_px"]),
+                int(kept["face_count"]),
+            )
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):  # not there, or torn by a crash of the machine
         return None
 
@@ -67,8 +74,15 @@ def write_crop(cache: Path, face: Face) -> None:
     temporary = path.with_name(f".tmp-{uuid.uuid4().hex}.npz")
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        np.savez(temporary, pixels=face.pixels, landmarks_px=face.landmarks_px, name=face.name, score=face.score,
-                 interocular_px=face.interocular_px, face_count=face.face_count)  # fmt: skip
+        np.savez(
+            temporary,
+            pixels=face.pixels,
+            landmarks_px=face.landmarks_px,
+            name=face.name,
+            score=face.score,
+            interocular_px=face.interocular_px,
+            face_count=face.face_count,
+        )
         os.replace(temporary, path)
     except OSError:
         with contextlib.suppress(OSError):

@@ -73,8 +73,8 @@ def _lattice(face: Face, drawn: Nuisances) -> tuple[npt.NDArray[np.int32], npt.N
     scale, shift = drawn.geometry[:, :2], 2 * drawn.geometry[:, 2:]  # the shift is given at 28x28
     step = np.array([step_x, step_y]) / scale
     middle = LATTICE / 2
-    origin = np.array([x0, y0]) + np.array([step_x, step_y]) * middle + step * (0.5 - middle - shift) - 0.5
+    origin = np.array([x0, y0]) + np.array([step_x, step_y]) * middle + step * (0.5 - middle - shift)
     zero = np.zeros(len(scale))
-    lattice = np.stack([origin[:, 0], step[:, 0], zero, origin[:, 1], zero, step[:, 1]], 1)
+    lattice = np.stack([origin[:, 0], origin[:, 1], step[:, 0], zero, zero, step[:, 1]], 1)
     turn = np.stack([1 / step[:, 0], zero, zero, 1 / step[:, 1]], 1)
     return np.rint(lattice * 65536).astype(np.int32), np.rint(turn * 4096).astype(np.int16)

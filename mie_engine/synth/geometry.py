@@ -19,7 +19,8 @@ INTEROCULAR_CM = 6.386  # of the canonical face; the shapes are stored in inter-
 RIGID = ("tx", "ty", "roll", "scale", "yaw", "pitch")  # rigid channels, after the units, in this order
 
 # Action unit -> shapes of ICT-FaceKit and their weight at full intensity (FACS; `_` stands for the side of a one-sided unit).
-# AU26 and AU27 are shares of a jaw that could open further: .6 is a dropped jaw, .75 the widest the renderer carries at 256 px.
+# AU26 and AU27 are shares of a jaw that could open further: .6 is a dropped jaw, up to 28 px at 256 px and thus the most that every shipped
+# face can show; .75 a stretched one, which a third of them can show up to .8 or .95 only.
 SHAPES: dict[int, tuple[tuple[str, float], ...]] = {
     1: (("browInnerUp_", 1.0),),
     2: (("browOuterUp_", 1.0),),
@@ -69,16 +70,18 @@ def face_mesh() -> _core.FaceMesh:
     mirror = mirror_permutation(canonical)
 
     def flipped(delta: NDArray[np.float64]) -> NDArray[np.float64]:
-        return delta[mirror] * [-1.0, 1.0, 1.0]
+        return np.asarray(delta[mirror] * [-1.0, 1.0, 1.0])
 
     def symmetric(shape: str) -> NDArray[np.float64]:
         other = shape[:-1] + {"L": "R", "R": "L"}[shape[-1]] if shape[-2:] in ("_L", "_R") else shape
-        return (shapes[shape] + flipped(shapes[other])) / 2
+        return np.asarray((shapes[shape] + flipped(shapes[other])) / 2)
 
     units = []
     for unit in UNITS:
         side = unit[-1] if unit[-1] in "LR" else ""
         number = int(unit[2:].rstrip("LR"))
-        delta = sum(weight * symmetric(shape + side if shape.endswith("_") else shape) for shape, weight in SHAPES[number])
+        delta = np.zeros_like(canonical)
+        for shape, weight in SHAPES[number]:
+            delta += weight * symmetric(shape + side if shape.endswith("_") else shape)
         units.append((unit, delta, list(LIP_PARTING_LEVELS if number in LIP_PARTING else LEVELS)))
     return _core.FaceMesh(canonical, triangles, units)

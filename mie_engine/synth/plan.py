@@ -60,7 +60,7 @@ class Encoder:
 
     format: Annotated[str, OneOf(("jpeg", "png"))] = "jpeg"
     quality: Annotated[int, Between(1, 100)] = 95
-    library: Annotated[str, Between(0, limits.MAX_NAME_CHARS)] = "libjpeg-turbo"
+    library: Annotated[str, Between(0, limits.MAX_NAME_CHARS)] = "mie jpeg"
 
     def __post_init__(self) -> None:
         settle(self)

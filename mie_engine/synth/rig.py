@@ -45,11 +45,11 @@ class Rig:
     @cached_property
     def peaks_px(self) -> Floats:
         """float64 [K]: the largest displacement of each channel at coefficient 1."""
-        return np.array([peak for _, _, peak in self.basis.channels])
+        return np.array([peak for *_, peak in self.basis.channels])
 
     def channel(self, unit: str) -> int:
         """Index of the lowest channel of a unit or rigid motion."""
-        return next(k for k, (name, _, _) in enumerate(self.basis.channels) if name == unit)
+        return next(k for k, (name, *_) in enumerate(self.basis.channels) if name == unit)
 
     def coefficients(self, intensity: Floats, rigid_px: Floats | None = None) -> Words:
         """Renderer coefficients of frames.

@@ -13,6 +13,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from .rig import Rig
 from .rows import Rows
 
 TEMPORARY = ".tmp-"
+RUN_FRAMES = 8192  # frames of one identity worked out at a time
 Progress = Callable[[int, int], None]  # clips, bytes
 
 
@@ -94,7 +96,7 @@ def build_shard(job: ShardJob, shard: int, progress: Progress = lambda clips, si
         tar = _core.TarWriter(str(tar_tmp))
         rows = job.plan.rows(*job.plan.shard_range(shard), job.table)
         records: list[dict[str, Any]] = []
-        for first, last in _runs(rows.identity):
+        for first, last in _runs(rows.identity, job.plan.frames):
             part = rows.of(slice(first, last))
             for record, size in (_features if job.plan.content == "features" else _clips)(job, tar, part):
                 records.append(record | {"tar": tar_path.name})
@@ -125,10 +127,13 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _runs(identity: np.ndarray[Any, Any]) -> Iterator[tuple[int, int]]:
-    """First and one past last row of each identity: a plan lists them in order."""
+def _runs(identity: np.ndarray[Any, Any], frames: int) -> Iterator[tuple[int, int]]:
+    """First and one past last row of each identity (a plan lists them in order), in parts of RUN_FRAMES so that memory stays flat."""
     starts = [0, *(np.flatnonzero(np.diff(identity)) + 1).tolist(), len(identity)]
-    yield from zip(starts[:-1], starts[1:], strict=True)
+    most = max(1, RUN_FRAMES // frames)
+    for first, last in pairwise(starts):
+        for part in range(first, last, most):
+            yield part, min(part + most, last)
 
 
 def _clips(job: ShardJob, tar: _core.TarWriter, rows: Rows) -> Iterator[tuple[dict[str, Any], int]]:
@@ -138,7 +143,7 @@ def _clips(job: ShardJob, tar: _core.TarWriter, rows: Rows) -> Iterator[tuple[di
     rig = Rig.of(job.faces.load(int(rows.identity[0])), curves.max((0, 1)))
     coefficients = rig.coefficients(curves.reshape(-1, len(UNITS)), rig.pose_px(pose).reshape(-1, 6))
     coefficients = coefficients.reshape(len(rows), plan.frames, -1)
-    encoder, ending = open_encoder(plan.encoder), suffix(plan.encoder)
+    encoder, ending = open_encoder(plan.encoder, job.simd), suffix(plan.encoder)
     parts = ["onset", "apex"] if plan.content == "pair" else [f"{t:03d}" for t in range(plan.frames)]
     noise_q15, key0 = kernels.noise_word(plan.noise_sigma), int(plan.hash[:8], 16)
     level = _core.best_simd() if job.simd == "auto" else job.simd
@@ -150,8 +155,14 @@ def _clips(job: ShardJob, tar: _core.TarWriter, rows: Rows) -> Iterator[tuple[di
         if job.backend == "cpu":
             entries = tar.add_clip(rig.source.native, coefficients[i], names, noise_q15, *clip_key, encoder, level)
         else:
-            frames = kernels.render(rig.source, coefficients[i], format=frame_format(plan.encoder), noise_sigma=plan.noise_sigma, key=clip_key,
-                                    backend=job.backend)  # fmt: skip
+            frames = kernels.render(
+                rig.source,
+                coefficients[i],
+                format=frame_format(plan.encoder),
+                noise_sigma=plan.noise_sigma,
+                key=clip_key,
+                backend=job.backend,
+            )
             entries = tar.add_frames(frames, plan.size, plan.size, names, encoder)
         yield _add_record(tar, facts, entries, plan)
 
@@ -197,11 +208,23 @@ def _add_record(tar: _core.TarWriter, facts: dict[str, Any], entries: list[tuple
 
 
 _SCHEMA = [
-    ("key", pa.string()), ("identity", pa.string()), ("label3", pa.int8()), ("label7", pa.int8()), ("emotion", pa.string()),
-    ("source", pa.string()), ("one_sided", pa.string()), ("apex_frame", pa.int32()), ("onset_to_apex_s", pa.float64()),
-    ("duration_s", pa.float64()), ("au_onset", pa.list_(pa.float32())), ("au_apex", pa.list_(pa.float32())), ("seed", pa.int64()),
-    ("tar", pa.string()), ("offsets", pa.list_(pa.int64())), ("sizes", pa.list_(pa.int64())),
-]  # fmt: skip
+    ("key", pa.string()),
+    ("identity", pa.string()),
+    ("label3", pa.int8()),
+    ("label7", pa.int8()),
+    ("emotion", pa.string()),
+    ("source", pa.string()),
+    ("one_sided", pa.string()),
+    ("apex_frame", pa.int32()),
+    ("onset_to_apex_s", pa.float64()),
+    ("duration_s", pa.float64()),
+    ("au_onset", pa.list_(pa.float32())),
+    ("au_apex", pa.list_(pa.float32())),
+    ("seed", pa.int64()),
+    ("tar", pa.string()),
+    ("offsets", pa.list_(pa.int64())),
+    ("sizes", pa.list_(pa.int64())),
+]
 
 
 def _write_index(path: Path, records: list[dict[str, Any]], plan: Plan, tar_bytes: int) -> None:

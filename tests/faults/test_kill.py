@@ -139,7 +139,7 @@ def test_two_runs_at_once(whole, tmp_path):
     first = start(folder, *arguments(out, clips=2400))
     wait_for((out / "000000.tar").exists, first)
     first.send_signal(signal.SIGSTOP)
-    os.waitpid(first.pid, os.WUNTRACED)  # until it has stopped
+    os.waitpid(first.pid, os.WUNTRACED)  # every thread has stopped
     try:
         before = contents(out)
         refused(mie(folder, *arguments(out, clips=2400)), 4, str(out), "another run is writing there")

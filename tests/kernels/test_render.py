@@ -7,10 +7,10 @@ import statistics
 import threading
 from typing import Any
 
-import mie_engine._core as core
 import numpy as np
 import pytest
 
+import mie_engine._core as core
 from mie_engine import kernels
 from mie_engine.errors import BackendError, RangeError, ShapeError, UsageError
 from mie_engine.kernels.render import ref

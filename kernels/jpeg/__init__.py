@@ -1,0 +1,1 @@
+"""jpeg: frames to baseline JPEG files."""
