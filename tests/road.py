@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import mie_engine
+from mie_engine import cli
 from mie_engine.synth import synthesize
 
 ASSETS = Path(mie_engine.__file__).parent / "assets" / "faces"
@@ -48,6 +49,19 @@ def environment():
 def mie(cwd, *arguments, **options):
     """Run `mie` to its end. Returns the finished process with its output as text."""
     return subprocess.run(command(*arguments), cwd=cwd, env=environment(), capture_output=True, text=True, timeout=120, **options)
+
+
+def mie_here(*arguments):
+    """Run `mie` in this process. Returns its exit code; output goes where this process's goes."""
+    before, argv = signal.getsignal(signal.SIGTERM), sys.argv
+    sys.argv = ["mie", *map(str, arguments)]
+    try:
+        cli.main()
+    except SystemExit as over:
+        return over.code
+    finally:
+        sys.argv = argv
+        signal.signal(signal.SIGTERM, before)
 
 
 def start(cwd, *arguments, **options):

@@ -5,7 +5,7 @@ import struct
 import zlib
 
 import pytest
-from road import ASSETS, copy_faces, mie, refused
+from road import ASSETS, copy_faces, mie, mie_here, refused
 
 USAGE, INPUT, ENVIRONMENT = 2, 3, 4
 
@@ -103,15 +103,11 @@ def test_wrong_arguments(place, tmp_path, name):
 
 @pytest.mark.parametrize("name", [name for name in ARGUMENTS if name not in QUICK])
 def test_wrong_arguments_in_this_process(place, tmp_path, monkeypatch, capsys, name):
-    from mie_engine import cli
-
     code, arguments, told = ARGUMENTS[name]
     monkeypatch.chdir(place)
-    monkeypatch.setattr("sys.argv", ["mie", "synth", "faces", "--out", str(tmp_path / "out"), "--size=64", "--clips=6", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
+    ended = mie_here("synth", "faces", "--out", tmp_path / "out", "--size=64", "--clips=6", *arguments)
     error = capsys.readouterr().err
-    assert caught.value.code == code, error
+    assert ended == code, error
     assert told in error
     assert "Traceback" not in error
     untouched(tmp_path / "out")

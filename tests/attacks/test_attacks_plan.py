@@ -14,14 +14,14 @@ from mie_engine.synth.plan import Plan
 
 
 @pytest.fixture(autouse=True)
-def at_most_20_s():
+def at_most_a_minute():
     """Waiting for a pipe is a failure, not a test run that hangs."""
 
     def over(number, frame):
-        raise TimeoutError("no answer in 20 s")
+        raise TimeoutError("no answer in a minute")
 
     before = signal.signal(signal.SIGALRM, over)
-    signal.alarm(20)
+    signal.alarm(60)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)

@@ -6,9 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from road import command, contents, copy_faces, environment, mie, options, refused
+from road import command, contents, copy_faces, environment, mie, mie_here, options, refused
 
 import mie_engine
+from mie_engine import cli
 from mie_engine.synth.plan import Plan
 
 HEAVY = {"numpy", "torch", "typer", "click", "rich", "pyarrow", "onnxruntime", "PIL", "simplejpeg", "cv2", "scipy", "ray", "triton"}
@@ -109,17 +110,13 @@ def test_errors_for_programs(made, place, arguments, code, kind, told):
 
 def test_a_fault_of_our_own(monkeypatch, capsys):
     """Anything unforeseen shows its traceback, says whose fault it is and ends with 5."""
-    from mie_engine import cli
 
     def fail(**_):
         raise ZeroDivisionError("by zero")
 
     monkeypatch.setattr(cli, "app", fail)
-    monkeypatch.setattr("sys.argv", ["mie", "doctor", "--json"])
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
+    assert mie_here("doctor", "--json") == 5
     told = capsys.readouterr()
-    assert caught.value.code == 5
     assert json.loads(told.out)["error"] == "InternalError"
     assert "Traceback" in told.err
     assert "please report it" in told.err

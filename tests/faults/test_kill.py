@@ -34,7 +34,7 @@ def final(found):
     return {name: digest for name, digest in found.items() if not name.startswith((".tmp-", ".cache/"))}
 
 
-def wait_for(condition, process, seconds=30.0):
+def wait_for(condition, process, seconds=90.0):
     until = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.communicate()
