@@ -40,7 +40,7 @@ def synth(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, no progress.")] = False,
 ) -> None:
     """Make a dataset of labelled micro-expressions. Run the same command again to finish what is missing."""
-    from ..synth import known_faces, plan_dataset
+    from ..synth import check_options, known_faces, plan_dataset
     from ..synth.dataset import CACHE_FOLDER, PREVIEW_FILE, build_dataset, scan_faces
     from ..synth.describe import describe
     from ..synth.encode import require_encoder
@@ -54,24 +54,17 @@ def synth(
     if sources is not None:
         fields["sources"] = tuple(name.strip() for name in sources.split(","))
 
+    options: dict[str, Any] = {
+        "clips": clips, "seed": seed, "content": content, "encoder": encoder, "quality": quality, "csv": au_csv, "csv_scale": csv_scale,
+        "size": size, "balance": balance, **fields,
+    }  # fmt: skip
+    check_options(workers=workers, backend=backend, simd=simd, **options)
     images = find_images(faces)
     with Progress("faces", len(images), "faces", quiet=as_json) as bar:
         cache = out / CACHE_FOLDER if out is not None and not plan_only else None
-        known = known_faces(out, size) if out is not None else frozenset()
+        known = known_faces(out, size) if out is not None else {}
         inputs = scan_faces(images, size, cache=cache, known=known, workers=workers, progress=bar.add)
-    plan, table = plan_dataset(
-        inputs,
-        clips=clips,
-        seed=seed,
-        content=content,
-        encoder=encoder,
-        quality=quality,
-        csv=au_csv,
-        csv_scale=csv_scale,
-        size=size,
-        balance=balance,
-        **fields,
-    )
+    plan, table = plan_dataset(inputs, **options)
     if plan_only:
         print(json.dumps({"plan": json.loads(plan.to_json()), "summary": describe(plan, 10, table), "skipped": inputs.skipped}, indent=1))
         return
@@ -93,6 +86,7 @@ def synth(
         "seconds": round(seconds, 3),
         "faces": report.faces,
         "skipped": report.skipped,
+        "notes": report.notes,
         "preview": str(report.out / PREVIEW_FILE),
     }
     if as_json:
@@ -100,6 +94,8 @@ def synth(
         return
     made = f"{report.shards_made} of {report.shards} shards made" if report.shards_made else "everything was there already"
     print(f"{report.clips:,} samples of {report.faces:,} faces in {out} ({made}, {report.bytes_written / 1e6:,.1f} MB, {seconds:.1f} s)")
+    for name, note in report.notes:
+        print(f"note: {name} {note}")
     for file, reason in report.skipped:
         print(f"skipped: {reason if file in reason else f'{file}: {reason}'}")
     print(f"preview: {report.out / PREVIEW_FILE}")

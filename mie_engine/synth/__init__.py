@@ -17,16 +17,16 @@ from .plan import AuCsv, Identity, Plan, make_plan
 _ANY_FACE = Inputs((Identity("any", "0" * 64),), ())
 
 
-def known_faces(out: Path, size: int) -> frozenset[str]:
-    """sha256 of the faces that the dataset in `out` was planned with, if its crops have this size.
+def known_faces(out: Path, size: int) -> dict[str, Identity]:
+    """The faces that the dataset in `out` was planned with, by their sha256, if its crops have this size.
 
     Raises:
         PlanError: the folder cannot become or continue a dataset, see folder.read_plan.
     """
     plan = read_plan(out)
     if plan is None or plan.size != size:
-        return frozenset()
-    return frozenset(identity.sha256 for identity in plan.identities)
+        return {}
+    return {identity.sha256: identity for identity in plan.identities}
 
 
 def plan_dataset(

@@ -6,11 +6,12 @@ import hashlib
 import json
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from .. import __version__, _core, kernels
@@ -41,7 +42,10 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Report:
-    """What a run did: the folder, shards and clips made now and already there, bytes written now, faces skipped."""
+    """What a run did: the folder, shards and clips made now and already there, bytes written now, faces skipped.
+
+    notes: (face, what to know), such as a photograph that shows several faces.
+    """
 
     out: Path
     plan_hash: str
@@ -50,7 +54,8 @@ class Report:
     shards_made: int
     bytes_written: int
     faces: int
-    skipped: tuple[tuple[str, str], ...] = field(default=())
+    skipped: tuple[tuple[str, str], ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 def scan_faces(
@@ -58,7 +63,7 @@ def scan_faces(
     size: int,
     *,
     cache: Path | None = None,
-    known: frozenset[str] = frozenset(),
+    known: Mapping[str, Identity] = MappingProxyType({}),
     workers: int = 1,
     progress: Progress = lambda images, size: None,
 ) -> Inputs:
@@ -68,7 +73,7 @@ def scan_faces(
         faces: a folder, glob or file, a sequence of these, or Face records.
         size: side of the crops, px.
         cache: where crops are kept until the dataset beside them has its plan, or None.
-        known: sha256 of files that an earlier run found usable at this size; they are not looked at again.
+        known: faces that an earlier run found usable at this size, by the sha256 of their files; they are not looked at again.
         workers: images looked at at a time.
         progress: called with 1 and the bytes of each image looked at.
 
@@ -82,7 +87,7 @@ def scan_faces(
         for item in items:
             if item.size != size:
                 raise InputError(f"{item.name}: the face is {item.size} px, the dataset {size} px: load it with size={size}.")
-        return Inputs(tuple(Identity(f.name, f.source_sha256) for f in items), tuple(items))
+        return Inputs(tuple(Identity(f.name, f.source_sha256, f.face_count) for f in items), tuple(items))
     paths = find_images(items)
     if cache is not None and (cache.parent / PLAN_FILE).exists():
         cache = None  # its faces have their crops; any other face leads to a refusal, which must leave the folder as it is
@@ -94,14 +99,14 @@ def scan_faces(
                 raise InputError(f"{path}: the name has characters that cannot be printed: rename the file.")
             data = read_image_bytes(path)
             looked_at, digest = len(data), hashlib.sha256(data).hexdigest()
-            if digest not in known:
-                face = read_crop(cache, digest, size)
-                if face is None:
-                    face = Face.load(path, size)
-                    if cache is not None:
-                        write_crop(cache, face)
-                digest = face.source_sha256
-            return Identity(path.stem, digest), looked_at
+            if digest in known:
+                return replace(known[digest], name=path.stem), looked_at
+            face = read_crop(cache, digest, size)
+            if face is None:
+                face = Face.load(path, size)
+                if cache is not None:
+                    write_crop(cache, face)
+            return Identity(path.stem, face.source_sha256, face.face_count), looked_at
         except InputError as error:
             return (_printable(str(path)), _printable(str(error))), looked_at
 
@@ -168,7 +173,8 @@ def build_dataset(
         for size in _run_local(tasks, workers, job.stop):
             made, written = made + (size > 0), written + size
         _finish(job, inputs)
-    return Report(out, plan.hash, plan.clips, plan.shard_count, made, written, len(plan.identities), inputs.skipped)
+    crowds = tuple((face.name, f"shows {face.face_count} faces, the largest is used") for face in plan.identities if face.face_count > 1)
+    return Report(out, plan.hash, plan.clips, plan.shard_count, made, written, len(plan.identities), inputs.skipped, crowds)
 
 
 def _check_workers(workers: int) -> None:

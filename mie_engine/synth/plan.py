@@ -29,10 +29,11 @@ Weight = Annotated[float, Between(0, 1000)]
 
 @dataclass(frozen=True)
 class Identity:
-    """One face: its name and the sha256 of the file or array it was loaded from."""
+    """One face: its name, the sha256 of the file or array it was loaded from, and how many faces that shows (the largest is used)."""
 
     name: Name
     sha256: str
+    face_count: Annotated[int, Between(1, limits.MAX_FACES_PER_IMAGE)] = 1
 
     def __post_init__(self) -> None:
         settle(self)

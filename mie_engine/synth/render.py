@@ -83,7 +83,7 @@ def render(
     Source: MiE-X (arXiv 2112.01730) for the protocol; the renderer is kernels/render.
     """
     apex, start = parse(action_units), parse(onset or {})
-    identity = Identity(face.name, face.source_sha256)
+    identity = Identity(face.name, face.source_sha256, face.face_count)
     still = {} if drift else {"drift": Drift(0.0, 0.0, 0.0)}
     content = "pair" if frames == 2 else "clip"
     plan = make_plan(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 from road import command, contents, copy_faces, environment, mie, mie_here, options, refused
 
 import mie_engine
@@ -180,3 +181,20 @@ def test_the_road_needs_no_training_and_no_terminal():
 
 def test_the_command_line_shows_its_help_without_the_road():
     assert not imported("import mie_engine.cli") & (HEAVY - {"typer", "click", "rich"})
+
+
+def test_several_faces_in_a_photograph_are_said(place, tmp_path):
+    """The largest is used, and every run says so, also one that finds everything there."""
+    left, right = (Image.open(path).convert("RGB").resize((300, 300)) for path in sorted((place / "faces").iterdir())[:2])
+    crowd = Image.new("RGB", (660, 300), "white")
+    crowd.paste(left, (0, 0))
+    crowd.paste(right.resize((260, 260)), (380, 20))
+    (tmp_path / "crowd").mkdir()
+    crowd.save(tmp_path / "crowd" / "two.png")
+    for _ in range(2):
+        ran = mie(tmp_path, "synth", "crowd", "--out", "out", *options(clips=4))
+        assert ran.returncode == 0, ran.stderr
+        assert "note: two shows 2 faces, the largest is used" in ran.stdout.splitlines()
+    again = json.loads(mie(tmp_path, "synth", "crowd", "--out", "out", *options(clips=4), "--json").stdout)
+    assert again["notes"] == [["two", "shows 2 faces, the largest is used"]]
+    assert again["shards_made"] == 0

@@ -147,7 +147,7 @@ def test_a_hundred_million_clips_in_flat_memory() -> None:
 
 # ---- hash and JSON
 
-GOLDEN_HASH = "5e5212970cc02d6168a057d9ebba581e22089f42db795f1af7716d67e054d8e9"
+GOLDEN_HASH = "63ed59ef0a2cd1ef4cd9728e1264fee74a6753cea5cd1c23c0efe0bb01e9cea3"
 GOLDEN_ROWS = "f496dcac18d33fc2e83595b3b48fbd7cbe9cba7c9af0656219101aa182998593"
 
 
@@ -247,11 +247,11 @@ def without(key: str) -> str:
         (edited(identities=[]), "0 entries"),
         (edited(identities={}), "expected a list"),
         (edited(identities=[1]), "expected an object"),
-        (edited(identities=[{"name": "a"}]), "lacks the key 'sha256'"),
-        (edited(identities=[{"name": "a", "sha256": "0" * 63}]), "64 lower-case hex"),
-        (edited(identities=[{"name": "", "sha256": "0" * 64}]), "1 to 255 characters"),
-        (edited(identities=[{"name": "a\nb", "sha256": "0" * 64}]), "printable"),
-        (edited(identities=[{"name": "\ud800", "sha256": "0" * 64}]), "printable"),
+        (edited(identities=[{"face_count": 1, "name": "a"}]), "lacks the key 'sha256'"),
+        (edited(identities=[{"face_count": 1, "name": "a", "sha256": "0" * 63}]), "64 lower-case hex"),
+        (edited(identities=[{"face_count": 1, "name": "", "sha256": "0" * 64}]), "1 to 255 characters"),
+        (edited(identities=[{"face_count": 1, "name": "a\nb", "sha256": "0" * 64}]), "printable"),
+        (edited(identities=[{"face_count": 1, "name": "\ud800", "sha256": "0" * 64}]), "printable"),
         (edited(other_side=[0.5, 0.2]), "lower limit first"),
         (edited(other_side=[0.5]), "1 entries, expected 2"),
         (edited(other_side=[0, 9]), "allowed is 0 to 1"),
