@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import subprocess
 import sys
+import tempfile
 
 import pytest
 from PIL import Image
@@ -13,6 +14,7 @@ import mie_engine
 from mie_engine import cli
 from mie_engine.synth.plan import Plan
 
+ELSEWHERE = tempfile.gettempdir()  # not the repository, whose sources would shadow the installed package
 HEAVY = {"numpy", "torch", "typer", "click", "rich", "pyarrow", "onnxruntime", "PIL", "simplejpeg", "cv2", "scipy", "ray", "triton"}
 
 
@@ -166,7 +168,11 @@ def test_a_reader_that_goes_away(place):
 def imported(code):
     """Top-level packages that a new interpreter has after running some code."""
     code = f"import sys; before = set(sys.modules); {code}; print(*sorted({{name.split('.')[0] for name in set(sys.modules) - before}}))"
-    return set(subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True).stdout.split())
+    return set(
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=ELSEWHERE, env=environment(), capture_output=True, text=True, check=True
+        ).stdout.split()
+    )
 
 
 def test_importing_the_package_imports_next_to_nothing():
