@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <deque>
+#include <iterator>
 #include <mutex>
 #include <new>
 #include <optional>
@@ -66,10 +67,10 @@ class FrameMemory {
     Block* take(size_t size) {
         {
             const std::lock_guard<std::mutex> hold(lock_);
-            for (auto it = idle_.begin(); it != idle_.end(); ++it)
+            for (auto it = idle_.rbegin(); it != idle_.rend(); ++it)  // the last used is still in the caches
                 if ((*it)->size == size) {
                     Block* block = *it;
-                    idle_.erase(it), idle_bytes_ -= size;
+                    idle_.erase(std::next(it).base()), idle_bytes_ -= size;
                     return block;
                 }
         }

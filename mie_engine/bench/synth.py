@@ -204,8 +204,8 @@ def quality(cv2: Any, scene: Scene) -> Row:
 
 def two_workers(scene: Scene) -> Row:
     """Wall seconds of the same dataset with one worker and with two, median of three."""
-    inputs = scene.inputs(16)
-    plan, _ = plan_dataset(inputs, clips=16 * 128, seed=1, shard_clips=128)
+    inputs = scene.inputs(32)
+    plan, _ = plan_dataset(inputs, clips=32 * 128, seed=1, shard_clips=128)
     seconds: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(3):
         for workers in seconds:

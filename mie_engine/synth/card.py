@@ -76,7 +76,7 @@ def preview(plan: Plan, faces: FaceStore, table: AuTable | None) -> bytes:
     samples = [_sample(plan, faces, int(index), table) for index in chosen]
     file = io.BytesIO()
     title = f"{plan.clips:,} synthetic micro-expressions of {len(plan.identities):,} faces"
-    contact_sheet(samples, title=title, plan_hash=plan.hash).save(file, "PNG")
+    contact_sheet(samples, title=title, plan_hash=plan.hash).save(file, "PNG", compress_level=3)
     return file.getvalue()
 
 
