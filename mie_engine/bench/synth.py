@@ -163,16 +163,29 @@ def speed(cv2: Any, scene: Scene, rounds: int) -> list[Row]:
             for case, call in calls.items():
                 if "script" in case and turn > 2:
                     continue  # a second a call: two medians are enough
-                clips = CLIPS if "tar" in case else 1
-                repeats = 1 if "tar" in case or "script" in case else 8
-                if repeats > 1:  # what the case before left in the caches must not count
-                    call(), call()
-                start = time.process_time_ns()
-                for _ in range(repeats):
-                    call()
+                ms = _cpu_ms(call, once="tar" in case or "script" in case) / (CLIPS if "tar" in case else 1)
                 if turn:
-                    spent[case].append((time.process_time_ns() - start) / 1e6 / clips / repeats)
+                    spent[case].append(ms)
     return [{"table": "speed", "case": case, "ms_per_clip": statistics.median(values)} for case, values in spent.items()]
+
+
+WARM_MS, TIMED_MS = 10, 20
+
+
+def _cpu_ms(call: Callable[[], Any], once: bool) -> float:
+    """CPU time of a call. Short calls run untimed until what the case before left in the caches is gone, then for TIMED_MS."""
+    if not once:
+        _run_for(call, WARM_MS)
+    return _run_for(call, 0 if once else TIMED_MS)
+
+
+def _run_for(call: Callable[[], Any], least_ms: float) -> float:
+    """Calls at least once and until `least_ms` of CPU time have passed; returns ms per call."""
+    start, calls, ms = time.process_time_ns(), 0, 0.0
+    while calls == 0 or ms < least_ms:
+        call()
+        calls, ms = calls + 1, (time.process_time_ns() - start) / 1e6
+    return ms / calls
 
 
 def quality(cv2: Any, scene: Scene) -> Row:
