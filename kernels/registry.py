@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable
 from typing import Any
@@ -71,6 +72,7 @@ class Op:
         return self._run[self.choose(backend)](call)
 
 
+@functools.cache
 def core() -> Any:
     """The C++ runtime, loaded when a kernel first needs it."""
     return importlib.import_module("mie_engine._core")

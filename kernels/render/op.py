@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -56,8 +55,7 @@ class RenderSource:
         return core().RenderSource(self.pixels, self.basis)
 
 
-@dataclass(frozen=True)
-class RenderCall:
+class RenderCall(NamedTuple):
     """What every backend of render receives: arguments that passed the contract."""
 
     source: RenderSource
@@ -173,7 +171,7 @@ def render_with_motion(
         require.shape("render_with_motion: onset", onset, f"[{len(source.basis)}]", dtype="int16", hint="pass Q12, one frame")
         onset = np.ascontiguousarray(onset)
         _check_sums(onset[None])
-    rendered: Rendered = RENDER.run(replace(call, onset=onset, flow=flow, strain=strain), _backend(backend, simd))
+    rendered: Rendered = RENDER.run(call._replace(onset=onset, flow=flow, strain=strain), _backend(backend, simd))
     return rendered
 
 
