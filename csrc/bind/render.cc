@@ -112,7 +112,10 @@ void check_coefficients(const RenderSource& source, const Words& coefficients) {
     for (py::ssize_t frame = 0; frame < coefficients.shape(0); ++frame) {
         int sum = 0;
         for (int channel = 0; channel < source.channels(); ++channel) sum += std::abs(int(*coefficients.data(frame, channel)));
-        require(sum <= 32767, "render: frame " + std::to_string(frame) + " has sum |c| = " + std::to_string(sum) + ", at most 32767");
+        if (sum > 32767) {
+            throw py::value_error("render: sum of |coefficients| is " + std::to_string(sum) + " in frame " + std::to_string(frame) +
+                                  ", at most 32767; scale them down");
+        }
     }
 }
 

@@ -170,7 +170,6 @@ def render_with_motion(
     if onset is not None:
         require.shape("render_with_motion: onset", onset, f"[{len(source.basis)}]", dtype="int16", hint="pass Q12, one frame")
         onset = np.ascontiguousarray(onset)
-        _check_sums(onset[None])
     rendered: Rendered = RENDER.run(call._replace(onset=onset, flow=flow, strain=strain), _backend(backend, simd))
     return rendered
 
@@ -191,7 +190,6 @@ def _checked(
     frames, channels = require.shape("render: coefficients", coefficients, "[T, K]", dtype="int16", hint="pass Q12, 4096 = 1.0")
     if channels != len(source.basis):
         raise ShapeError(f"render: coefficients have {channels} channels, expected {len(source.basis)}, one per basis grid")
-    _check_sums(coefficients)
     require.one_of("render: format", format, FORMATS)
     require.one_of("render: simd", simd, SIMD)
     sigma = require.between("render: noise_sigma", noise_sigma, 0, MAX_NOISE_LEVELS)
@@ -234,6 +232,7 @@ def _backend(backend: str, simd: str) -> str:
 
 @RENDER.backend("ref")
 def _render_ref(call: RenderCall) -> Rendered:
+    _check_sums(call.coefficients if call.onset is None else np.vstack([call.coefficients, call.onset]))
     frames = ref.render(call)
     if call.out is not None:
         call.out[...] = frames
@@ -258,10 +257,13 @@ def _render_cpu(call: RenderCall) -> Rendered:
     flow = np.empty((*shape, 2), np.float32) if call.flow else None
     strain = np.empty(shape, np.float32) if call.strain else None
     onset = None if call.onset is None else call.onset[None]
-    frames = native.render(
-        call.source.native, call.coefficients, call.format, call.noise_q15, *call.key, call.first_frame, level, call.threads, call.out,
-        onset, flow, strain,
-    )  # fmt: skip
+    try:
+        frames = native.render(
+            call.source.native, call.coefficients, call.format, call.noise_q15, *call.key, call.first_frame, level, call.threads, call.out,
+            onset, flow, strain,
+        )  # fmt: skip
+    except ValueError as error:  # the sums of the coefficients, which it adds up anyway
+        raise RangeError(str(error)) from None
     return Rendered(frames, flow, strain)
 
 

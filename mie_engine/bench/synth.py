@@ -139,14 +139,16 @@ def ours(scene: Scene, folder: Path) -> dict[str, Callable[[], Any]]:
     turn = np.tile(np.rint(np.array([1 / step, 0, 0, 1 / step]) * 4096).astype(np.int16), (FRAMES, 1))
     grids = np.ascontiguousarray(scene.rig.basis.grids)
     cases: dict[str, Callable[[], Any]] = {name: partial(build_shard, job, 0) for name, job in jobs.items()}
-    cases["clips to pixels"] = lambda: kernels.render(scene.source, scene.coefficients, backend="cpu")
+    for layout in ("rgb", "planar"):
+        cases[f"clips to pixels, {layout}"] = partial(kernels.render, scene.source, scene.coefficients, format=layout, backend="cpu")
     cases["clips to 28x28 features"] = lambda: kernels.features(grids, scene.coefficients, lattice=lattice, turn=turn, backend="cpu")
     return cases
 
 
 GOALS = (
     ("clips to JPEG tar", "composition to JPEG files", 4.0),
-    ("clips to pixels", "composition to pixels", 15.0),
+    ("clips to pixels, rgb", "composition to pixels", 15.0),
+    ("clips to pixels, planar", "composition to pixels", 15.0),
     ("clips to 28x28 features", "composition + DIS MEDIUM + strain to 28x28", 50.0),
     ("clips to JPEG tar", "thin-plate spline script", 200.0),
     ("clips to JPEG tar", "piecewise-affine script", 200.0),
