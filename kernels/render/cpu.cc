@@ -102,13 +102,16 @@ void render_frame(const RenderParams& p, const int16_t* nodes, int frame, const 
 
 void sum_nodes_scalar(const PackedBasis& basis, const int16_t* coefficients, int16_t* nodes) {
     const int pairs = pair_count(basis.channels);
+    uint32_t pair[kMaxRenderChannels / 2];
+    const uint64_t live = pair_coefficients(coefficients, basis.channels, pair);
     const int16_t* block = basis.grids;
     for (int first = 0; first < basis.nodes; first += kBlockNodes, block += pairs * kBlockNodes * 2) {
         int32_t sum[kBlockNodes] = {};
-        for (int channel = 0; channel < basis.channels; ++channel) {
-            if (coefficients[channel] == 0) continue;
-            const int16_t* grid = block + channel / 2 * kBlockNodes * 2 + channel % 2;
-            for (int i = 0; i < kBlockNodes; ++i) sum[i] += coefficients[channel] * grid[2 * i];
+        for (uint64_t rest = basis.live[first / kBlockNodes] & live; rest; rest &= rest - 1) {
+            const int q = __builtin_ctzll(rest);
+            const int16_t even = int16_t(pair[q]), odd = int16_t(pair[q] >> 16);
+            const int16_t* grid = block + q * kBlockNodes * 2;
+            for (int i = 0; i < kBlockNodes; ++i) sum[i] += even * grid[2 * i] + odd * grid[2 * i + 1];
         }
         for (int i = 0; i < kBlockNodes; ++i) nodes[first + i] = int16_t(clamp(odd_round(sum[i], kNodeShift), -kNodeLimit, kNodeLimit));
     }

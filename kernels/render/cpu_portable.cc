@@ -19,12 +19,14 @@ constexpr int kRoom = kTile + kChunk;
 struct Tile {
     int16_t across[2][3][kRoom];       // Q7 at every pixel: x, y, gain on the two node rows of the strip
     int16_t from[kRoom], rise[kRoom];  // nodes and their differences, repeated over the pixels of a cell
+    int16_t eighths[kRoom];            // where a pixel lies in its cell
     int16_t dx[kRoom], dy[kRoom], gain[kRoom];
     int16_t fx[kRoom], fy[kRoom];  // weights of the right taps Q7 and the lower taps Q16
     int16_t place[kRoom];          // whole displacement as one number
     int8_t tap[3][4][kRoom];       // [plane][upper left, upper right, lower left, lower right]
     int8_t noise[kRoom];           // table values
     uint8_t planar[3][kRoom];      // R G B on their way to interleaved pixels
+    uint32_t word[kRoom];          // the same, R G B side by side
 };
 
 // ---- 16-bit arithmetic, exact
@@ -56,7 +58,7 @@ void interpolate_across(const int16_t* node, int count, Tile& tile, int16_t* __r
         std::memcpy(tile.rise + i, &rise, sizeof rise);
     }
     for (int i = 0; i < count; ++i) {
-        const int16_t sum = int16_t(8 * tile.from[i] + tile.rise[i] * cell_eighths(i, kHalf));
+        const int16_t sum = int16_t(8 * tile.from[i] + tile.rise[i] * tile.eighths[i]);
         out[i] = int16_t((int16_t(sum + 4) + (sum >> 15)) >> 3);
     }
 }
@@ -141,11 +143,23 @@ void shade(const Tile& tile, int plane, int noise_q15, int first, int last, uint
     }
 }
 
-void interleave(const Tile& tile, int count, uint8_t* __restrict out) {
+// R G B side by side
+void interleave(Tile& tile, int count, uint8_t* __restrict out) {
+    int x = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    // Two pixels at a time, 6 bytes stored 8 wide: the next two overwrite the rest, and the last two are left to the loop below
     for (int i = 0; i < count; ++i) {
-        out[3 * i] = tile.planar[0][i];
-        out[3 * i + 1] = tile.planar[1][i];
-        out[3 * i + 2] = tile.planar[2][i];
+        tile.word[i] = uint32_t(tile.planar[0][i] | tile.planar[1][i] << 8 | tile.planar[2][i] << 16);
+    }
+    for (; x + 2 < count; x += 2) {
+        uint64_t pair;
+        std::memcpy(&pair, tile.word + x, sizeof pair);
+        pair = (pair & 0xffffff) | pair >> 32 << 24;
+        std::memcpy(out + 3 * x, &pair, sizeof pair);
+    }
+#endif
+    for (; x < count; ++x) {
+        for (int plane = 0; plane < 3; ++plane) out[3 * x + plane] = tile.planar[plane][x];
     }
 }
 
@@ -223,6 +237,7 @@ void render_tile(const PlaneJob& job, Tile& tile, int x) {
 template <Layer kLayer, bool kGain, bool kNoise>
 void planes(const PlaneJob& job) {
     Tile tile{};
+    for (int i = 0; i < kTile; ++i) tile.eighths[i] = int16_t(cell_eighths(i, kLayer == Layer::chroma));
     for (int x = 0; x < job.width; x += kTile) render_tile<kLayer, kGain, kNoise>(job, tile, x);
 }
 
