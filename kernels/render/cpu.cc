@@ -111,7 +111,10 @@ void sum_nodes_scalar(const PackedBasis& basis, const int16_t* coefficients, int
             const int q = __builtin_ctzll(rest);
             const int16_t even = int16_t(pair[q]), odd = int16_t(pair[q] >> 16);
             const int16_t* grid = block + q * kBlockNodes * 2;
-            for (int i = 0; i < kBlockNodes; ++i) sum[i] += even * grid[2 * i] + odd * grid[2 * i + 1];
+            for (int i = 0; i < kBlockNodes; ++i) {
+                const int16_t left = grid[2 * i], right = grid[2 * i + 1];  // as int16, so that products take 16-bit multiplications
+                sum[i] += left * even + right * odd;
+            }
         }
         for (int i = 0; i < kBlockNodes; ++i) nodes[first + i] = int16_t(clamp(odd_round(sum[i], kNodeShift), -kNodeLimit, kNodeLimit));
     }
