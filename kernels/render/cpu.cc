@@ -1,5 +1,5 @@
 // frame(x, y) = source(x + dx, y + dy) (1 + gain) + noise; (dx, dy, gain) = sum_k c_k B_k on nodes 4 px apart, bilinear; all integers
-// Traffic per pixel of a plane: 4 bytes read from cache, 1 written. The scalar path: the definition, for any processor.
+// Traffic per pixel of a plane: 4 bytes read from cache, 1 written. Here: whole frames, and the definition for the edges of every path.
 // Source of the noise: Philox4x32-10 (common/philox.h), one call per 16 px of a row, counter (x / 16, y, frame, plane).
 #include <algorithm>
 #include <cstring>
@@ -14,19 +14,6 @@
 
 namespace mie {
 namespace {
-
-constexpr int kNoiseRun = 16;  // pixels per Philox call
-
-// Noise of up to 16 px of one row, as signed table values
-void noise_run(const PlaneJob& job, int plane, int x, int y, int32_t value[kNoiseRun]) {
-    uint32_t word[4] = {uint32_t(x / kNoiseRun), uint32_t(y), job.frame, job.first_plane + uint32_t(plane)};
-    philox4x32(word, job.key[0], job.key[1]);
-    for (int i = 0; i < kNoiseRun; ++i) {
-        const uint32_t byte = word[i / 4] >> (8 * (i % 4)) & 255;
-        const int32_t magnitude = kNoiseTable[byte & 127];
-        value[i] = byte & 128 ? -magnitude : magnitude;
-    }
-}
 
 // Pixels [first_x, last_x) of one row, at most 16 and within one noise run
 void render_run(const PlaneJob& job, const RowTarget& target, int first_x, int last_x, int y) {
@@ -46,7 +33,7 @@ void render_run(const PlaneJob& job, const RowTarget& target, int first_x, int l
     for (int plane = 0; plane < plane_count(job.layer); ++plane) {
         const uint8_t* source = job.source[plane] + ptrdiff_t(y) * job.source_stride + first_x;
         uint8_t* out = target.row[plane] + target.step * first_x;
-        int32_t noise[kNoiseRun];
+        int8_t noise[kNoiseRun];
         if (job.noise_q15) noise_run(job, plane, first_x, y, noise);
         for (int i = 0; i < count; ++i) {
             int32_t value = sample_q7(source + i, job.source_stride, dx[i], dy[i], half) - zero_q7;
@@ -115,15 +102,31 @@ void render_frame(const RenderParams& p, const int16_t* nodes, int frame, const 
 
 void sum_nodes_scalar(const PackedBasis& basis, const int16_t* coefficients, int16_t* nodes) {
     const int pairs = pair_count(basis.channels);
+    uint32_t pair[kMaxRenderChannels / 2];
+    const uint64_t live = pair_coefficients(coefficients, basis.channels, pair);
     const int16_t* block = basis.grids;
     for (int first = 0; first < basis.nodes; first += kBlockNodes, block += pairs * kBlockNodes * 2) {
         int32_t sum[kBlockNodes] = {};
-        for (int channel = 0; channel < basis.channels; ++channel) {
-            if (coefficients[channel] == 0) continue;
-            const int16_t* grid = block + channel / 2 * kBlockNodes * 2 + channel % 2;
-            for (int i = 0; i < kBlockNodes; ++i) sum[i] += coefficients[channel] * grid[2 * i];
+        for (uint64_t rest = basis.live[first / kBlockNodes] & live; rest; rest &= rest - 1) {
+            const int q = __builtin_ctzll(rest);
+            const int16_t even = int16_t(pair[q]), odd = int16_t(pair[q] >> 16);
+            const int16_t* grid = block + q * kBlockNodes * 2;
+            for (int i = 0; i < kBlockNodes; ++i) {
+                const int16_t left = grid[2 * i], right = grid[2 * i + 1];  // as int16, so that products take 16-bit multiplications
+                sum[i] += left * even + right * odd;
+            }
         }
         for (int i = 0; i < kBlockNodes; ++i) nodes[first + i] = int16_t(clamp(odd_round(sum[i], kNodeShift), -kNodeLimit, kNodeLimit));
+    }
+}
+
+void noise_run(const PlaneJob& job, int plane, int x, int y, int8_t value[kNoiseRun]) {
+    uint32_t word[4] = {uint32_t(x / kNoiseRun), uint32_t(y), job.frame, job.first_plane + uint32_t(plane)};
+    philox4x32(word, job.key[0], job.key[1]);
+    for (int i = 0; i < kNoiseRun; ++i) {
+        const uint32_t byte = word[i / 4] >> (8 * (i % 4)) & 255;
+        const int8_t magnitude = kNoiseTable[byte & 127];
+        value[i] = byte & 128 ? int8_t(-magnitude) : magnitude;
     }
 }
 
@@ -141,10 +144,6 @@ void render_span_scalar(const PlaneJob& job, const RowTarget& target, int first_
         render_run(job, target, x, next, y);
         x = next;
     }
-}
-
-void render_planes_scalar(const PlaneJob& job) {
-    for (int y = 0; y < job.height; ++y) render_span_scalar(job, row_target(job, y), 0, job.width, y);
 }
 
 void sum_nodes(const RenderParams& p, const int16_t* coefficients, int16_t* nodes, SimdLevel level) {

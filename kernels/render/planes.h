@@ -52,7 +52,11 @@ void sum_nodes(const RenderParams& params, const int16_t* coefficients, int16_t*
 
 // node = clamp(odd_round(sum_k c_k B_k, 14), -3584, 3584), for whole blocks
 void sum_nodes_scalar(const PackedBasis& basis, const int16_t* coefficients, int16_t* nodes);
-void render_planes_scalar(const PlaneJob& job);
+void render_planes_scalar(const PlaneJob& job);  // cpu_portable.cc
+
+// Noise of 16 px of one row from x, a multiple of 16, as signed table values
+constexpr int kNoiseRun = 16;  // pixels per Philox call
+void noise_run(const PlaneJob& job, int plane, int x, int y, int8_t value[kNoiseRun]);
 
 // Where one row of every plane goes: pixel x of a plane to row[plane][step * x]
 struct RowTarget {
