@@ -112,7 +112,7 @@ def our_cases(image: NDArray[np.uint8], field: Field) -> dict[str, Callable[[], 
     plain = kernels.RenderSource(image, field.basis[:, :2])
     shaded = kernels.RenderSource(image, field.basis)
     cases: dict[str, Callable[[], Any]] = {}
-    for level in reversed(importlib.import_module("mie_engine._core").simd_levels()[1:]):
+    for level in reversed(importlib.import_module("mie_engine._core").simd_levels()):
         for name, source, format, sigma in [
             ("rgb", plain, "rgb", 0.0),
             ("planar", plain, "planar", 0.0),
@@ -239,6 +239,7 @@ def targets(rows: list[Row]) -> list[Row]:
     goals = [(f"avx512 {format}", peer, goal) for format in ("rgb", "planar") for peer, goal in ((gemm, 18), (floating, 12), (fixed, 9))]
     goals += [("avx512 yuv420 + shading + noise", peer, 12) for peer in (gemm, scripted)]
     goals += [(f"avx2 {format}", gemm, 9) for format in ("rgb", "planar", "yuv420")]
+    goals += [(f"scalar {format}", fixed, 1) for format in ("rgb", "planar", "yuv420")]  # any other machine
     results: list[Row] = []
     for case, peer, goal in goals:
         if case not in times:
