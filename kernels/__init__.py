@@ -1,9 +1,9 @@
 """The ops: one folder each, one file per backend. `backends(op)` lists what runs here, `explain(op)` says why the rest does not."""
 
 from .jpeg.op import encode_jpeg
-from .registry import backends, choose, explain
+from .registry import SIMD, backends, choose, explain, simd_level
 from .render.motion import features, motion
-from .render.op import FORMATS, SIMD, Rendered, RenderSource, noise_word, render, render_with_motion
+from .render.op import FORMATS, Rendered, RenderSource, noise_word, render, render_with_motion
 
 __all__ = [
     "FORMATS",
@@ -19,4 +19,5 @@ __all__ = [
     "noise_word",
     "render",
     "render_with_motion",
+    "simd_level",
 ]

@@ -12,6 +12,7 @@ from . import require
 
 ORDER = ("cuda", "triton", "cpu", "ref")  # what `auto` prefers
 AVAILABLE = "available"
+SIMD = ("auto", "scalar", "avx2", "avx512")  # levels of the cpu backends
 
 Run = Callable[[Any], Any]
 
@@ -85,6 +86,29 @@ def core_missing() -> str | None:
     except ImportError as error:
         return f"the C++ runtime cannot be loaded ({error}); reinstall mie-engine"
     return None
+
+
+def cpu_if_simd(name: str, backend: str, simd: str) -> str:
+    """The backend that a choice of backend and instruction set means: a set belongs to cpu.
+
+    Raises:
+        UsageError: an unknown instruction set, or one asked of another backend.
+    """
+    require.one_of(f"{name}: simd", simd, SIMD)
+    if simd == "auto":
+        return backend
+    if backend not in ("auto", "cpu"):
+        raise UsageError(f"{name}: simd {simd!r} belongs to backend 'cpu', but backend is {backend!r}; leave one of them out")
+    return "cpu"
+
+
+def simd_level(name: str, simd: str) -> str:
+    """The instruction set that `simd` means here ("auto": the widest). Raises BackendError where the processor lacks it."""
+    levels: list[str] = core().simd_levels()
+    level = levels[-1] if simd == "auto" else simd
+    if level not in levels:
+        raise BackendError(f"{name}: simd {level!r} cannot run on this processor, which has {', '.join(levels)}")
+    return level
 
 
 def op(name: str) -> Op:

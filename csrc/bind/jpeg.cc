@@ -4,6 +4,7 @@
 
 #include "bind.h"
 #include "kernels/jpeg/encoder.h"
+#include "kernels/render/source.h"
 
 namespace py = pybind11;
 
@@ -14,7 +15,7 @@ std::vector<py::bytes> encode_frames(const py::array_t<uint8_t, py::array::c_sty
                                      const std::string& level_name) {
     const SimdLevel level = level_of(level_name);
     JpegEncoder encoder(quality, level);
-    const int64_t bytes = int64_t(width) * height + 2 * (int64_t((width + 1) / 2) * ((height + 1) / 2));
+    const int64_t bytes = frame_bytes(width, height, kYuv420);
     if (frames.ndim() != 2 || frames.shape(1) != bytes)
         throw py::value_error("encode_jpeg: frames must be [T, " + std::to_string(bytes) + "]");
     std::vector<py::bytes> files;

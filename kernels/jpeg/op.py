@@ -7,13 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import BackendError, ShapeError, UsageError
+from ...errors import ShapeError, UsageError
 from ...limits import MAX_WIDTH_PX
 from .. import require
-from ..registry import Op, core, core_missing
+from ..registry import Op, core, core_missing, cpu_if_simd, simd_level
 from . import ref
-
-SIMD = ("auto", "scalar", "avx2", "avx512")
 
 JPEG = Op("jpeg")
 
@@ -61,13 +59,8 @@ def encode_jpeg(
         raise ShapeError(
             f"encode_jpeg: frames have {given} bytes each, expected {expected} for yuv420 of {height} x {width} px; check size"
         )
-    require.one_of("encode_jpeg: simd", simd, SIMD)
-    if simd != "auto":
-        if backend not in ("auto", "cpu"):
-            raise UsageError(f"encode_jpeg: simd {simd!r} belongs to backend 'cpu', but backend is {backend!r}; leave one of them out")
-        backend = "cpu"
     call = JpegCall(np.ascontiguousarray(frames), (height, width), require.integer("encode_jpeg: quality", quality, 1, 100), simd)
-    files: list[bytes] = JPEG.run(call, backend)
+    files: list[bytes] = JPEG.run(call, cpu_if_simd("encode_jpeg", backend, simd))
     return files
 
 
@@ -76,11 +69,6 @@ JPEG.backend("ref")(ref.encode_jpeg)
 
 @JPEG.backend("cpu", missing=core_missing)
 def _encode_cpu(call: JpegCall) -> list[bytes]:
-    native = core()
-    levels = native.simd_levels()
-    level = levels[-1] if call.simd == "auto" else call.simd
-    if level not in levels:
-        raise BackendError(f"encode_jpeg: simd {level!r} cannot run on this processor, which has {', '.join(levels)}")
     height, width = call.size
-    files: list[bytes] = native.encode_jpeg(call.frames, width, height, call.quality, level)
+    files: list[bytes] = core().encode_jpeg(call.frames, width, height, call.quality, simd_level("encode_jpeg", call.simd))
     return files

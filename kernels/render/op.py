@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import BackendError, RangeError, ShapeError, UsageError
+from ...errors import RangeError, ShapeError, UsageError
 from ...limits import MAX_CHANNELS, MAX_COEFFICIENT_SUM_Q12, MAX_NOISE_LEVELS, MAX_RENDER_BYTES, MAX_WIDTH_PX, MAX_WORKERS
 from .. import require
-from ..registry import Op, core, core_missing
+from ..registry import Op, core, core_missing, cpu_if_simd, simd_level
 from . import ref, ref_motion
 
 FORMATS = ("rgb", "planar", "yuv420")
-SIMD = ("auto", "scalar", "avx2", "avx512")
 UINT32 = 2**32 - 1
 
 RENDER = Op("render")
@@ -131,7 +130,7 @@ def render(
         BackendError: the backend or instruction set asked for cannot run here.
     """
     call = _checked(source, coefficients, format, noise_sigma, key, first_frame, simd, threads, out)
-    rendered: Rendered = RENDER.run(call, _backend(backend, simd))
+    rendered: Rendered = RENDER.run(call, cpu_if_simd("render", backend, simd))
     return rendered.frames
 
 
@@ -170,7 +169,7 @@ def render_with_motion(
     if onset is not None:
         require.shape("render_with_motion: onset", onset, f"[{len(source.basis)}]", dtype="int16", hint="pass Q12, one frame")
         onset = np.ascontiguousarray(onset)
-    rendered: Rendered = RENDER.run(call._replace(onset=onset, flow=flow, strain=strain), _backend(backend, simd))
+    rendered: Rendered = RENDER.run(call._replace(onset=onset, flow=flow, strain=strain), cpu_if_simd("render", backend, simd))
     return rendered
 
 
@@ -191,7 +190,6 @@ def _checked(
     if channels != len(source.basis):
         raise ShapeError(f"render: coefficients have {channels} channels, expected {len(source.basis)}, one per basis grid")
     require.one_of("render: format", format, FORMATS)
-    require.one_of("render: simd", simd, SIMD)
     sigma = require.between("render: noise_sigma", noise_sigma, 0, MAX_NOISE_LEVELS)
     if not isinstance(key, (tuple, list)) or len(key) != 2:
         raise UsageError(f"render: key is {key!r}, expected two words (seed, clip)")
@@ -221,15 +219,6 @@ def _check_sums(coefficients: NDArray[np.int16]) -> None:
         raise RangeError(f"render: sum of |coefficients| is {sums[frame]} in frame {frame}, at most {limit}; scale them down")
 
 
-def _backend(backend: str, simd: str) -> str:
-    """An instruction set belongs to the cpu backend."""
-    if simd == "auto":
-        return backend
-    if backend not in ("auto", "cpu"):
-        raise UsageError(f"render: simd {simd!r} belongs to backend 'cpu', but backend is {backend!r}; leave one of them out")
-    return "cpu"
-
-
 @RENDER.backend("ref")
 def _render_ref(call: RenderCall) -> Rendered:
     _check_sums(call.coefficients if call.onset is None else np.vstack([call.coefficients, call.onset]))
@@ -249,10 +238,7 @@ def _render_ref(call: RenderCall) -> Rendered:
 @RENDER.backend("cpu", missing=core_missing)
 def _render_cpu(call: RenderCall) -> Rendered:
     native = core()
-    levels = native.simd_levels()
-    level = levels[-1] if call.simd == "auto" else call.simd
-    if level not in levels:
-        raise BackendError(f"render: simd {level!r} cannot run on this processor, which has {', '.join(levels)}")
+    level = simd_level("render", call.simd)
     shape = (len(call.coefficients), *call.source.pixels.shape[:2])
     flow = np.empty((*shape, 2), np.float32) if call.flow else None
     strain = np.empty(shape, np.float32) if call.strain else None

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from .. import __version__, _core, kernels
-from ..errors import BackendError, InputError, RangeError, UsageError
+from .. import __version__, kernels
+from ..errors import InputError, RangeError, UsageError
 from ..limits import MAX_WORKERS
 from .au_csv import AuTable
 from .faces import Face
@@ -194,8 +194,8 @@ def check_run(content: str, workers: int, backend: str, simd: str) -> str:
         raise UsageError(f"simd is {simd!r}, allowed are {', '.join(kernels.SIMD)}.")
     if simd != "auto" and (chosen != "cpu" or content == "features"):
         raise UsageError(f"simd {simd!r} is a level of the frame renderer on backend cpu; this is {content} on {chosen}: use auto.")
-    if simd != "auto" and simd not in _core.simd_levels():
-        raise BackendError(f"simd {simd!r} cannot run on this processor, which has {', '.join(_core.simd_levels())}: use auto.")
+    if simd != "auto":
+        kernels.simd_level("render", simd)
     return chosen
 
 

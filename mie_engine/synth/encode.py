@@ -7,7 +7,7 @@ import io
 
 import numpy as np
 
-from .. import _core
+from .. import _core, kernels
 from ..errors import PlanError
 from .plan import Encoder
 
@@ -55,7 +55,7 @@ def open_encoder(encoder: Encoder, simd: str = "auto") -> _core.FrameEncoder:
     """A ready encoder; one per thread. simd: level of the JPEG encoder, all give the same bytes."""
     if encoder.format == "png":
         return _core.callback_encoder("rgb", _encode_png)
-    return _core.jpeg_encoder(encoder.quality, _core.best_simd() if simd == "auto" else simd)
+    return _core.jpeg_encoder(encoder.quality, kernels.simd_level("encode_jpeg", simd))
 
 
 def _encode_png(frame: memoryview, width: int, height: int) -> bytes:

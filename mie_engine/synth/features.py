@@ -44,7 +44,7 @@ def feature_maps(plan: Plan, face: Face, rows: Rows, backend: str = "auto") -> t
     for k, unit in enumerate(RELATIVE):
         relative[:, rig.channel(unit)] = drawn.relative[:, k]
     lattice, turn = _lattice(face, drawn)
-    keys = np.stack([np.full(len(rows), int(plan.hash[:8], 16)), rows.index & 0xFFFFFFFF], 1).astype(np.uint32)
+    keys = np.stack([np.full(len(rows), plan.noise_key), rows.index & 0xFFFFFFFF], 1).astype(np.uint32)
     maps, ranges = kernels.features(
         rig.basis.grids,
         rig.coefficients(drawn.apex),

@@ -180,6 +180,11 @@ class Plan:
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     @property
+    def noise_key(self) -> int:
+        """First word of every noise key of the dataset; the second is the clip."""
+        return int(self.hash[:8], 16)
+
+    @property
     def shard_count(self) -> int:
         """Number of shards; all but the last hold `shard_clips` clips."""
         return -(-self.clips // self.shard_clips)

@@ -93,7 +93,7 @@ def render(
     curves, pose = timeline.intensity(rows, frames)[0], timeline.pose(rows, frames)[0]
     rig = Rig.of(face, curves.max(0))
     coefficients = rig.coefficients(curves, rig.pose_px(pose))
-    key = (int(plan.hash[:8], 16), 0)
+    key = (plan.noise_key, 0)
     pixels = kernels.render(rig.source, coefficients, noise_sigma=noise_sigma, key=key, backend=backend, threads=threads)
     last_s = float(rows.duration_s[0] if frames > 2 else rows.onset_to_apex_s[0])
     time_s = np.linspace(0, last_s, frames)

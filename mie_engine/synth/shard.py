@@ -145,8 +145,8 @@ def _clips(job: ShardJob, tar: _core.TarWriter, rows: Rows) -> Iterator[tuple[di
     coefficients = coefficients.reshape(len(rows), plan.frames, -1)
     encoder, ending = open_encoder(plan.encoder, job.simd), suffix(plan.encoder)
     parts = ["onset", "apex"] if plan.content == "pair" else [f"{t:03d}" for t in range(plan.frames)]
-    noise_q15, key0 = kernels.noise_word(plan.noise_sigma), int(plan.hash[:8], 16)
-    level = _core.best_simd() if job.simd == "auto" else job.simd
+    noise_q15, key0 = kernels.noise_word(plan.noise_sigma), plan.noise_key
+    level = kernels.simd_level("render", job.simd)
     for i, facts in enumerate(_facts(plan, rows)):
         if job.stop.is_set():
             raise Stopped("stopped; run the same command again to finish.")
