@@ -11,6 +11,9 @@ MAX_FACES_PER_IMAGE = 16
 MAX_JPEG_SCANS = 100  # progressive files have about ten
 MAX_CHUNKS = 100_000  # segments of a JPEG, chunks of a PNG
 
+# reading windows out of frames
+MAX_WINDOW_REACH_PX = 2**22  # from the source's centre: positions in 2**-32 px stay in int64
+
 # rendering (the integer definition of kernels/render)
 MIN_SIZE_PX = 32
 MAX_SIZE_PX = 2048

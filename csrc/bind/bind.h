@@ -12,6 +12,7 @@ SimdLevel level_of(const std::string& name);  // "scalar", "avx2" or "avx512"; r
 void bind_render(pybind11::module_& m);
 void bind_motion(pybind11::module_& m);
 void bind_face(pybind11::module_& m);
+void bind_align(pybind11::module_& m);
 void bind_geometry(pybind11::module_& m);
 void bind_jpeg(pybind11::module_& m);
 void bind_shard(pybind11::module_& m);

@@ -41,11 +41,9 @@ Affine window(Point centre, double width, double height, Point axis, int side) {
     return {{{a, b, centre.x - 0.5 * side * (a + b)}, {c, d, centre.y - 0.5 * side * (c + d)}}};
 }
 
-std::vector<float> network_input(const RgbView& image, const Affine& to_source, int side, Border border, float scale, float offset) {
-    std::vector<uint8_t> samples(size_t(side) * side * 3);
-    std::vector<float> input(samples.size());
-    warp(image, {to_source, side, 1, kFractionBits, border}, samples.data());
-    normalise(samples.data(), int64_t(samples.size()), scale, offset, input.data());
+std::vector<float> network_input(const Frame& image, const Affine& to_source, int side, Border border, float scale, float offset) {
+    std::vector<float> input(size_t(side) * side * 3);
+    align_float(image, {to_source, side, 1, kFractionBits, border}, Layout::hwc, scale, offset, input.data());
     return input;
 }
 
@@ -121,7 +119,7 @@ std::vector<Detection> suppress(std::vector<Detection> rest) {
     return kept;
 }
 
-std::vector<Detection> detect(const RgbView& image, const Networks& networks) {
+std::vector<Detection> detect(const Frame& image, const Networks& networks) {
     // Letterbox: the longer side fills the input, the rest is black
     const double side = std::max(image.width, image.height);
     const Point centre{0.5 * image.width, 0.5 * image.height};
@@ -141,7 +139,7 @@ std::vector<Detection> detect(const RgbView& image, const Networks& networks) {
     return faces;
 }
 
-FaceFound landmarks_of(const RgbView& image, const Networks& networks, const Detection& d) {
+FaceFound landmarks_of(const Frame& image, const Networks& networks, const Detection& d) {
     // The region of interest: the box, half as large again, turned so that the eyes are level
     const double dx = d.points[1].x - d.points[0].x, dy = d.points[1].y - d.points[0].y;
     const double length = std::sqrt(dx * dx + dy * dy);
@@ -166,7 +164,7 @@ FaceFound landmarks_of(const RgbView& image, const Networks& networks, const Det
 
 }  // namespace
 
-std::vector<FaceFound> find_faces(const RgbView& image, const Networks& networks, int max_faces) {
+std::vector<FaceFound> find_faces(const Frame& image, const Networks& networks, int max_faces) {
     std::vector<FaceFound> faces;
     const std::vector<Detection> detections = detect(image, networks);
     for (size_t i = 0; i < detections.size() && int(i) < max_faces; ++i) {

@@ -3,7 +3,7 @@
 #include <functional>
 #include <vector>
 
-#include "image.h"
+#include "kernels/align/align.h"
 
 namespace mie {
 
@@ -29,6 +29,6 @@ struct FaceFound {
 
 // Faces, largest box first; only the max_faces largest boxes are given to the landmark network.
 // Follows MediaPipe's face_landmarker graph in image mode (mediapipe/tasks/cc/vision/face_landmarker).
-std::vector<FaceFound> find_faces(const RgbView& image, const Networks& networks, int max_faces);
+std::vector<FaceFound> find_faces(const Frame& image, const Networks& networks, int max_faces);
 
 }  // namespace mie

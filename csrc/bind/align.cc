@@ -1,0 +1,55 @@
+// _core.align: an affine window of a frame, for Python.
+#include "kernels/align/align.h"
+
+#include <pybind11/numpy.h>
+
+#include <cstring>
+
+#include "bind.h"
+
+namespace py = pybind11;
+
+namespace mie {
+namespace {
+
+// Planes were checked by the op: uint8, packed pixels, any row stride.
+py::array align(const py::list& planes, bool full_range, const py::array_t<double, py::array::c_style>& matrix, int size, int supersample,
+                 int fraction_bits, bool zero_border, const std::string& output, float scale, float offset) {
+    const PixelFormat formats[] = {PixelFormat::grey, PixelFormat::nv12, PixelFormat::yuv420};
+    if (planes.empty() || planes.size() > 3) throw py::value_error("align: 1 to 3 planes");
+    Frame frame{formats[planes.size() - 1], 0, 0, {}, {}, full_range};
+    for (size_t i = 0; i < planes.size(); ++i) {
+        const auto plane = planes[i].cast<py::array>();
+        frame.plane[i] = static_cast<const uint8_t*>(plane.data()), frame.stride[i] = plane.strides(0);
+        if (i > 0) continue;
+        frame.height = int(plane.shape(0)), frame.width = int(plane.shape(1));
+        if (plane.ndim() == 3) frame.format = PixelFormat::rgb;
+    }
+    Window window{{}, size, supersample, fraction_bits, zero_border ? Border::zero : Border::replicate};
+    std::memcpy(window.to_source.m, matrix.data(), sizeof window.to_source.m);
+    const bool bytes = output == "grey" || output == "rgb", hwc = output == "rgb" || output == "hwc";
+    std::vector<py::ssize_t> shape{size, size};
+    if (output != "grey") shape.insert(hwc ? shape.end() : shape.begin(), 3);
+    py::array target(bytes ? py::dtype::of<uint8_t>() : py::dtype::of<float>(), shape);
+    void* pixels = target.mutable_data();
+    {
+        py::gil_scoped_release released;
+        if (output == "grey")
+            align_grey(frame, window, static_cast<uint8_t*>(pixels));
+        else if (bytes)
+            align_rgb(frame, window, static_cast<uint8_t*>(pixels));
+        else
+            align_float(frame, window, hwc ? Layout::hwc : Layout::chw, scale, offset, static_cast<float*>(pixels));
+    }
+    return target;
+}
+
+}  // namespace
+
+void bind_align(py::module_& m) {
+    m.def("align", &align, py::arg("planes"), py::arg("full_range"), py::arg("matrix"), py::arg("size"), py::arg("supersample"),
+          py::arg("fraction_bits"), py::arg("zero_border"), py::arg("output"), py::arg("scale"), py::arg("offset"),
+          "The window of a frame given as its planes: output grey or rgb (uint8), hwc or chw (float32).");
+}
+
+}  // namespace mie
