@@ -117,15 +117,15 @@ Region region_of(const Axis* axis, const Window& w, int width, int height) {
 
 struct Scratch {  // of the calling thread, kept from frame to frame
     std::vector<int64_t> column;
-    std::vector<int32_t> place;  // x, y and their fractions of a row of samples
+    std::vector<int32_t> place;  // cell and fractions of a row of samples
     std::vector<uint32_t> quad, row_quad, sum;
     std::vector<uint8_t> line[2], planes;
 };
 
-// Where samples lie: cell, from `first` on, and fraction. Positions are made positive, by whole pixels, before they are shifted, because
-// few processors shift 64-bit lanes arithmetically.
-MIE_CLONES void locate(const Axis& axis, const int64_t* column, int64_t row, int bits, int first, int cells, int count, int32_t* cell,
-                       int32_t* fraction) {
+// Adds to `cell` where samples lie along one axis, in cells from `first` on that are `pitch` apart, and gives the fractions. Positions are
+// made positive, by whole pixels, before they are shifted, because few processors shift 64-bit lanes arithmetically.
+MIE_CLONES void locate(const Axis& axis, const int64_t* column, int64_t row, int bits, int first, int cells, int pitch, int count,
+                       int32_t* cell, int32_t* fraction) {
     constexpr uint64_t kLift = uint64_t(1) << 54;
     const int shift = axis.shift;
     const uint64_t base = uint64_t(axis.per_row * row + axis.middle) + kLift, half = (uint64_t(1) << (shift - 1)) - 1;
@@ -134,7 +134,7 @@ MIE_CLONES void locate(const Axis& axis, const int64_t* column, int64_t row, int
         const uint64_t value = uint64_t(column[i]) + base;
         const int32_t at = int32_t((value + half + ((value >> shift) & 1)) >> shift) + back;
         const int32_t whole = (at >> bits) - first;
-        cell[i] = whole < 0 ? 0 : whole >= cells ? cells - 1 : whole;
+        cell[i] += (whole < 0 ? 0 : whole >= cells ? cells - 1 : whole) * pitch;
         fraction[i] = at & mask;
     }
 }
@@ -143,10 +143,6 @@ inline uint32_t blend(uint32_t quad, int32_t fx, int32_t fy, int bits) {
     const int32_t a = int32_t(quad & 255), b = int32_t(quad >> 8 & 255), c = int32_t(quad >> 16 & 255), d = int32_t(quad >> 24);
     const int32_t top = (a << bits) + (b - a) * fx, bottom = (c << bits) + (d - c) * fx;
     return uint32_t((top << bits) + (bottom - top) * fy);
-}
-
-MIE_CLONES void gather(const uint32_t* quad, const int32_t* x, const int32_t* y, int pitch, int count, uint32_t* target) {
-    for (int i = 0; i < count; ++i) target[i] = quad[y[i] * pitch + x[i]];
 }
 
 MIE_CLONES void add(const uint32_t* quad, const int32_t* fx, const int32_t* fy, int bits, int count, uint32_t* sum) {
@@ -164,7 +160,7 @@ void sample(const Channel* channel, int channels, const Window& w, Scratch& s, u
     const Axis axis[2] = {{w.to_source.m[0], w, channel->width}, {w.to_source.m[1], w, channel->height}};
     Region region = region_of(axis, w, channel->width, channel->height);
     const int64_t cells = int64_t(region.width) * region.height;
-    const bool kept = cells <= 4 * int64_t(size) * size * n * n && cells <= kMaxCells;
+    const bool kept = cells <= 8 * int64_t(size) * size * n * n && cells <= kMaxCells;
     if (kept) {
         s.quad.resize(size_t(cells * channels));
         for (auto& line : s.line) line.resize(size_t(region.width) + 1);
@@ -180,23 +176,24 @@ void sample(const Channel* channel, int channels, const Window& w, Scratch& s, u
 
     const int64_t first = 1 - int64_t(n) * size;  // of the samples, counted from the centre in halves
     const size_t row = size_t(size);
-    s.column.resize(2 * n * row), s.place.resize(4 * row), s.sum.resize(row * size_t(channels)), s.row_quad.resize(row);
+    s.column.resize(2 * n * row), s.place.resize(3 * row), s.sum.resize(row * size_t(channels)), s.row_quad.resize(row);
     for (int k = 0; k < 2; ++k)
         for (int64_t i = 0; i < n * size; ++i) s.column[size_t((k * n + i % n) * size + i / n)] = axis[k].per_column * (first + 2 * i);
-    int32_t *const x = s.place.data(), *const y = x + size, *const fx = y + size, *const fy = fx + size;
+    int32_t *const cell = s.place.data(), *const fx = cell + size, *const fy = fx + size;
     for (int64_t j = 0; j < size; ++j) {
         std::fill(s.sum.begin(), s.sum.end(), uint32_t(n * n) << (2 * bits - 1));
         for (int step = 0; step < n * n; ++step) {
             const int64_t line = first + 2 * (j * n + step / n);
             const int64_t* column = s.column.data() + (step % n) * size;
-            locate(axis[0], column, line, bits, region.left, region.width, size, x, fx);
-            locate(axis[1], column + n * size, line, bits, region.top, region.height, size, y, fy);
+            std::fill(cell, cell + size, 0);
+            locate(axis[0], column, line, bits, region.left, region.width, 1, size, cell, fx);
+            locate(axis[1], column + n * size, line, bits, region.top, region.height, region.width, size, cell, fy);
             for (int c = 0; c < channels; ++c) {
-                uint32_t* quad = s.row_quad.data();
-                if (kept)
-                    gather(s.quad.data() + c * cells, x, y, region.width, size, quad);
-                else
-                    for (int i = 0; i < size; ++i) quad[i] = read_quad(channel[c], x[i] + region.left, y[i] + region.top);
+                uint32_t *const quad = s.row_quad.data(), *const table = s.quad.data() + c * cells;
+                for (int i = 0; i < size; ++i) {
+                    const int at = cell[i];
+                    quad[i] = kept ? table[at] : read_quad(channel[c], region.left + at % region.width, region.top + at / region.width);
+                }
                 add(quad, fx, fy, bits, size, s.sum.data() + c * size);
             }
         }
@@ -238,7 +235,8 @@ Scratch& scratch() {
 
 void check(const Frame& f, const Window& w) {
     if (f.width < 1 || f.height < 1) throw std::invalid_argument("image is empty");
-    if (f.width > kReachPx || f.height > kReachPx) throw std::invalid_argument("image is too large");
+    if (f.width > kReachPx || f.height > kReachPx || (f.width + 3.0) * (f.height + 3.0) > INT32_MAX)
+        throw std::invalid_argument("image is too large");
     if (w.size < 1 || w.size > 8192) throw std::invalid_argument("crop size must lie in 1..8192 px");
     if (w.supersample < 1 || w.supersample > kMaxSupersample) throw std::invalid_argument("supersample must lie in 1..16");
     if (w.fraction_bits < 1 || w.fraction_bits > 8) throw std::invalid_argument("fraction_bits must lie in 1..8");
