@@ -49,7 +49,9 @@ class Video:
                     raise EnvironmentProblem(f"camera {camera[1]}: {target} does not exist; connect a camera or give a video file")
             elif network:
                 if scheme.lower() not in _PROTOCOLS:
-                    raise UsageError(f"{self.name}: {scheme}:// is not read; give a file or one of {', '.join(f'{p}://' for p in _PROTOCOLS)}")
+                    raise UsageError(
+                        f"{self.name}: {scheme}:// is not read; give a file or one of {', '.join(f'{p}://' for p in _PROTOCOLS)}"
+                    )
                 options |= {"format_whitelist": f"{_CONTAINERS},rtsp,mpjpeg", "protocol_whitelist": _PROTOCOLS[scheme.lower()]}
             else:
                 target = opened.enter_context(closing(_open_file(name, timeout_s)))
