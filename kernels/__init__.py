@@ -1,5 +1,6 @@
 """The ops: one folder each, one file per backend. `backends(op)` lists what runs here, `explain(op)` says why the rest does not."""
 
+from .flow.op import flow
 from .jpeg.op import encode_jpeg
 from .registry import SIMD, backends, choose, explain, simd_level
 from .render.motion import features, motion
@@ -15,6 +16,7 @@ __all__ = [
     "encode_jpeg",
     "explain",
     "features",
+    "flow",
     "motion",
     "noise_word",
     "render",
