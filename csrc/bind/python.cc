@@ -12,5 +12,6 @@ PYBIND11_MODULE(_core, m) {
     mie::bind_align(m);
     mie::bind_geometry(m);
     mie::bind_jpeg(m);
+    mie::bind_flow(m);
     mie::bind_shard(m);
 }
