@@ -14,7 +14,7 @@ namespace {
 
 // Planes were checked by the op: uint8, packed pixels, any row stride.
 py::array align(const py::list& planes, bool full_range, const py::array_t<double, py::array::c_style>& matrix, int size, int supersample,
-                 int fraction_bits, bool zero_border, const std::string& output, float scale, float offset) {
+                int fraction_bits, bool zero_border, const std::string& output, float scale, float offset) {
     const PixelFormat formats[] = {PixelFormat::grey, PixelFormat::nv12, PixelFormat::yuv420};
     if (planes.empty() || planes.size() > 3) throw py::value_error("align: 1 to 3 planes");
     Frame frame{formats[planes.size() - 1], 0, 0, {}, {}, full_range};
