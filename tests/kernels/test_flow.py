@@ -8,12 +8,12 @@ import sys
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, map_coordinates
+from tolerance import FLOW_FLIP, FLOW_GAIN, FLOW_LEVELS, FLOW_PATHS, FLOW_SHIFT, Tolerance
 
 from mie_engine import _core, kernels
 from mie_engine.bench.motion_pairs import CASES, endpoint_errors, pairs
 from mie_engine.errors import BackendError, RangeError, ShapeError, UsageError
 from mie_engine.limits import MAX_FLOW_PX, MAX_FLOW_SIDE_PX
-from tolerance import FLOW_FLIP, FLOW_GAIN, FLOW_LEVELS, FLOW_PATHS, FLOW_SHIFT, Tolerance
 
 LEVELS = _core.simd_levels()
 BACKENDS = ("ref", "cpu")
