@@ -159,8 +159,8 @@ def noise(j: Floats, shift: Floats, f: Floats, size: tuple[int, int]) -> np.floa
 
 
 def gradient(f: Floats, size: tuple[int, int]) -> Floats:
-    """Squared gradient of level 1's flow (mean of both sides), [1 4 6 4 1] / 16 smoothed, and a share of its mean: px / 4 px at both levels."""
-    e = np.zeros(f.shape[1:], f32)
+    """Squared gradient of level 1's flow, mean of both sides, [1 4 6 4 1] / 16 smoothed, with a share of its mean: (px / 4 px)^2."""
+    e: Floats = np.zeros(f.shape[1:], f32)
     for axis in (1, 2):
         p = np.diff(padded(f, 1, 1, axis), axis=axis) ** 2
         e += (p.take(range(1, p.shape[axis]), axis) + p.take(range(p.shape[axis] - 1), axis)).sum(0) / 2
