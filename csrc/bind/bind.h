@@ -22,5 +22,6 @@ void bind_geometry(pybind11::module_& m);
 void bind_jpeg(pybind11::module_& m);
 void bind_track(pybind11::module_& m);
 void bind_flow(pybind11::module_& m);
+void bind_flow_maps(pybind11::module_& m);
 void bind_shard(pybind11::module_& m);
 }  // namespace mie
