@@ -15,4 +15,5 @@ void bind_face(pybind11::module_& m);
 void bind_geometry(pybind11::module_& m);
 void bind_jpeg(pybind11::module_& m);
 void bind_shard(pybind11::module_& m);
+void bind_ststnet(pybind11::module_& m);
 }  // namespace mie

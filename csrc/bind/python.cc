@@ -12,4 +12,5 @@ PYBIND11_MODULE(_core, m) {
     mie::bind_geometry(m);
     mie::bind_jpeg(m);
     mie::bind_shard(m);
+    mie::bind_ststnet(m);
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import os
 import re
 import tempfile
@@ -17,6 +18,7 @@ from mie_engine.errors import EnvironmentProblem, InputError
 from mie_engine.limits import MAX_MODEL_BYTES
 
 from .model_info import KEY, ModelInfo
+from .recogniser import read_limited, read_weights
 from .recognisers import build
 
 if TYPE_CHECKING:
@@ -54,17 +56,10 @@ def load(path: str | Path) -> tuple[nn.Module, ModelInfo]:
     Raises:
         InputError: not such a file, or its weights do not fit its description.
     """
-    from safetensors import SafetensorError, safe_open
+    import torch
 
-    from .recogniser import read_limited
-
-    read_limited(path, size_only=True)
-    try:
-        with safe_open(path, framework="pt") as file:
-            info = ModelInfo.parse((file.metadata() or {}).get(KEY), str(path))
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise InputError(f"{path} is not a safetensors file ({error})") from error
+    info, arrays = read_weights(path)
+    weights = {key: torch.from_numpy(value.copy()) for key, value in arrays.items()}
     module = _empty(info)
     _fill(module, {_module_key(key): value for key, value in weights.items()}, str(path))
     return module.eval(), info
@@ -154,11 +149,9 @@ def import_published(path: str | Path, model: str) -> nn.Module:
     """
     import torch
 
-    from .recogniser import read_limited
-
-    read_limited(path, size_only=True)
+    data = read_limited(path)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling a hostile file may raise anything
         raise InputError(f"{path} is not a checkpoint of plain tensors ({str(error).splitlines()[0][:200]})") from error
     if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):

@@ -103,8 +103,7 @@ class ApexME(FrameNet):
 
 
 def _normalise(frame: Tensor) -> Tensor:
-    mean, deviation = (torch.tensor(values, device=frame.device)[:, None, None] * 255 for values in (MEAN, DEVIATION))
-    return (frame - mean) / deviation
+    return torch.stack([(frame[:, c] / 255 - MEAN[c]) / DEVIATION[c] for c in range(3)], 1)
 
 
 NETS: dict[str, Any] = {"branches": Branches, "apexme": ApexME}
