@@ -28,9 +28,7 @@ def ststnet(call: StstnetCall) -> NDArray[np.float32]:
         x = np.einsum("ncyxij,kcij->nkyx", patches, w[f"conv{i}.weight"], optimize=True) + w[f"conv{i}.bias"][:, None, None]
         gain = w[f"bn{i}.weight"] / np.sqrt(w[f"bn{i}.running_var"] + EPSILON)
         x = (np.maximum(x, 0) - w[f"bn{i}.running_mean"][:, None, None]) * gain[:, None, None] + w[f"bn{i}.bias"][:, None, None]
-        framed = np.pad(x, ((0, 0), (0, 0), (1, 0), (1, 0)), constant_values=-np.inf)[
-            ..., :30, :30
-        ]  # the last row and column fit no window
+        framed = np.pad(x, ((0, 0), (0, 0), (1, 0), (1, 0)), constant_values=-np.inf)[..., :30, :30]  # what is left fits no window
         streams.append(framed.reshape(*x.shape[:2], 10, 3, 10, 3).max((3, 5)))
     cells = np.concatenate(streams, 1).reshape(-1, 16, 5, 2, 5, 2).mean((3, 5)).reshape(-1, 400)
     heads = [(w["fc.weight"], w["fc.bias"])] + ([(w["au.weight"], w["au.bias"])] if "au.weight" in w else [])

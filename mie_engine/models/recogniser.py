@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
@@ -132,11 +133,10 @@ class Recogniser:
     def _native(cls, path: Path) -> Recogniser:
         info, layers = read_weights(path)
         if info.model != "ststnet" or info.members != 1:
-            raise InputError(
-                f"{path} holds a {info.model} of {info.members}, and only one ststnet runs without a graph; load its .onnx file"
-            )
-        for i in (1, 2, 3):  # the published filters take strain, v, u
-            layers[f"conv{i}.weight"] = layers.get(f"conv{i}.weight", np.empty((0, 0)))[:, ::-1]
+            raise InputError(f"{path} holds {info.members} x {info.model}; only a single ststnet runs without a graph: load its .onnx file")
+        for name, layer in layers.items():
+            if layer.ndim == 4:  # the published filters take strain, v, u
+                layers[name] = layer[:, ::-1]
         weights = kernels.StstnetWeights(layers)
         count = len(info.classes)
         if weights.layers["fc.bias"].size != count or weights.outputs != count + len(info.aus):
@@ -166,10 +166,12 @@ def read_weights(path: str | Path) -> tuple[ModelInfo, dict[str, NDArray[Any]]]:
 def read_limited(path: str | Path) -> bytes:
     """A model file's bytes. Raises InputError when it is missing, no file, or above MAX_MODEL_BYTES."""
     try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            raise InputError(f"{path} is no file; give an .onnx, .safetensors or .pth file")
+        if status.st_size > MAX_MODEL_BYTES:
+            raise InputError(f"{path} has {status.st_size} bytes, at most {MAX_MODEL_BYTES} are read")
         with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > MAX_MODEL_BYTES:
-                raise InputError(f"{path} has {size} bytes, at most {MAX_MODEL_BYTES} are read")
             return file.read(MAX_MODEL_BYTES)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error})") from error
