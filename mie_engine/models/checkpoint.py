@@ -39,14 +39,9 @@ def save(module: nn.Module, info: Mapping[str, Any], path: str | Path) -> None:
     Raises:
         InputError: the description does not fit the module, or a weight is not finite. EnvironmentProblem: the file cannot be written.
     """
-    import torch
     from safetensors.torch import save as to_bytes
 
-    described = ModelInfo.of(info)
-    with torch.device("meta"):  # shapes only
-        expected = {key: value.shape for key, value in _empty(described).state_dict().items()}
-    if {key: value.shape for key, value in module.state_dict().items()} != expected:
-        raise InputError(f"description {described.json()} does not fit the network; describe the one that was built")
+    described = _described(module, info)
     weights = {_stored(key): value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
     if bad := [key for key, value in weights.items() if not value.isfinite().all()]:
         raise InputError(f"network has weights that are not finite: {bad[:3]}; train it again")
@@ -89,7 +84,7 @@ def export_onnx(module: nn.Module, info: Mapping[str, Any], path: str | Path) ->
         import torch
     except ImportError as error:
         raise EnvironmentProblem(f"export needs torch and onnx ({error}); pip install mie-engine[train]") from error
-    described = ModelInfo.of(info)
+    described = _described(module, info)
     net = copy.deepcopy(module).cpu().float().eval()
     names = ["maps"] if described.inputs == "maps" else ["onset", "apex"]
     outputs = ["logits", "au_logits"] if described.aus else ["logits"]
@@ -126,13 +121,13 @@ def _difference(data: bytes, images: dict[str, Tensor], expected: dict[str, Tens
 
     session = Session(data, sha256=hashlib.sha256(data).hexdigest())
     taken = {spec.name for spec in session.inputs}
-    worst = 0.0
+    differences = []
     for part in (slice(0, 1), slice(1, None)):  # the batch size must really be free
         found = session.run({name: np.ascontiguousarray(image[part].numpy()) for name, image in images.items() if name in taken})
         for name, value in expected.items():
             wanted = value[part].numpy()
-            worst = max(worst, float(np.abs(found[name] - wanted).max() / max(1.0, np.abs(wanted).max())))
-    return worst
+            differences.append(np.abs(found[name] - wanted).max() / np.maximum(1.0, np.abs(wanted).max()))
+    return float(np.max(differences))  # NaN where a network gives NaN
 
 
 def import_published(path: str | Path, model: str) -> nn.Module:
@@ -182,6 +177,18 @@ def import_published(path: str | Path, model: str) -> nn.Module:
             network = build(model, len(last))
         _fill(network.net, weights, str(path))
     return cast("nn.Module", network.eval())
+
+
+def _described(module: nn.Module, info: Mapping[str, Any]) -> ModelInfo:
+    """The description, if it is this module's."""
+    import torch
+
+    described = ModelInfo.of(info)
+    with torch.device("meta"):  # shapes only
+        expected = {key: value.shape for key, value in _empty(described).state_dict().items()}
+    if {key: value.shape for key, value in module.state_dict().items()} != expected:
+        raise InputError(f"description {described.json()} does not fit the network; describe the one that was built")
+    return described
 
 
 def _empty(info: ModelInfo) -> nn.Module:

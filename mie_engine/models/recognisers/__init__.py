@@ -64,7 +64,7 @@ def build(
     """
     if name not in SPECS:
         raise UsageError(f"network {name!r} is unknown; choose one of {', '.join(NAMES)}")
-    if classes < 2 or members < 1 or (width or 1) < 1:
+    if classes < 2 or members < 1 or (width is not None and width < 1):
         raise RangeError(f"{classes} classes, {members} members, width {width}: at least 2, 1 and 1 are needed")
     if name != "robustnet" and (side not in (None, SPECS[name].side) or width is not None):
         raise UsageError(f"network {name!r} takes maps of {SPECS[name].side} px and no width; leave side and width out")
