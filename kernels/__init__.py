@@ -7,6 +7,7 @@ from .jpeg.op import encode_jpeg
 from .registry import SIMD, backends, choose, explain, simd_level
 from .render.motion import features, motion
 from .render.op import FORMATS, Rendered, RenderSource, noise_word, render, render_with_motion
+from .ststnet.op import StstnetWeights, ststnet
 
 __all__ = [
     "FORMATS",
@@ -14,6 +15,7 @@ __all__ = [
     "RenderSource",
     "Rendered",
     "align",
+    "StstnetWeights",
     "backends",
     "choose",
     "encode_jpeg",
@@ -27,4 +29,5 @@ __all__ = [
     "render_with_motion",
     "simd_level",
     "strain",
+    "ststnet",
 ]
