@@ -15,19 +15,6 @@ namespace {
 py::array align(const py::object& planes, bool full_range, const py::array_t<double, py::array::c_style>& matrix, int size, int supersample,
                 int fraction_bits, bool zero_border, const std::string& output, float scale, float offset) {
     const Frame frame = frame_of(planes, full_range);
-// Planes were checked by the op: uint8, packed pixels, any row stride.
-py::array align(const py::list& planes, bool full_range, const py::array_t<double, py::array::c_style>& matrix, int size, int supersample,
-                int fraction_bits, bool zero_border, const std::string& output, float scale, float offset) {
-    const PixelFormat formats[] = {PixelFormat::grey, PixelFormat::nv12, PixelFormat::yuv420};
-    if (planes.empty() || planes.size() > 3) throw py::value_error("align: 1 to 3 planes");
-    Frame frame{formats[planes.size() - 1], 0, 0, {}, {}, full_range};
-    for (size_t i = 0; i < planes.size(); ++i) {
-        const auto plane = planes[i].cast<py::array>();
-        frame.plane[i] = static_cast<const uint8_t*>(plane.data()), frame.stride[i] = plane.strides(0);
-        if (i > 0) continue;
-        frame.height = int(plane.shape(0)), frame.width = int(plane.shape(1));
-        if (plane.ndim() == 3) frame.format = PixelFormat::rgb;
-    }
     Window window{{}, size, supersample, fraction_bits, zero_border ? Border::zero : Border::replicate};
     std::memcpy(window.to_source.m, matrix.data(), sizeof window.to_source.m);
     const bool bytes = output == "grey" || output == "rgb", hwc = output == "rgb" || output == "hwc";

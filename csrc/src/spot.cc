@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <complex>
+#include <utility>
 
 namespace mie {
 namespace {
@@ -151,7 +152,6 @@ void Spotter::push(int64_t frame, double time_s, const Motion& total) {
     while (samples_.size() > 1 && samples_.front().time_s < time_s - kForgetS) {
         samples_.pop_front();
         --measured_, --considered_;
-        for (Peak& peak : peaks_) --peak.a, --peak.apex, --peak.b;
     }
 }
 
@@ -225,8 +225,8 @@ void Spotter::consider(int at) {
         if (g == kLid) {
             const auto& d = samples_[peak.apex].motion.region;
             const auto& d0 = samples_[peak.a].motion.region;
-            peak.lids_px = std::max(std::fabs(d[kFirst[g] + 1] - d0[kFirst[g] + 1]), std::fabs(d[kFirst[g] + 3] - d0[kFirst[g] + 3]));
-            if (peak.lids_px > kBlinkPx && width_s < kBlinkMaxS) {
+            const double lids_px = std::max(std::fabs(d[kFirst[g] + 1] - d0[kFirst[g] + 1]), std::fabs(d[kFirst[g] + 3] - d0[kFirst[g] + 3]));
+            if (lids_px > kBlinkPx && width_s < kBlinkMaxS) {
                 reject(Reason::blink);
                 blinks_.push_back(peak);
                 continue;

@@ -69,8 +69,7 @@ class Spotter {
     };
     struct Peak {
         int group, a, apex, b;  // samples
-        double onset_s, apex_s, offset_s, height_px, jump_px, threshold_px, lids_px;
-        SpottedEvent event() const;
+        double onset_s, apex_s, offset_s, height_px, jump_px, threshold_px;
         int64_t onset_frame, apex_frame, offset_frame;
     };
 
