@@ -11,21 +11,21 @@ namespace {
 using Complex = std::complex<double>;
 
 // Lengths in px of the 224 px crop, in which the eyes are 101 px apart.
-constexpr double kFloorPx = 0.22;        // the faintest published intensities (.1 of AU 4, 14, 24) move a group by .4 px and more
-constexpr double kNoiseFactor = 5;       // a threshold of five medians of the contrast at rest
-constexpr double kNoiseRate = 0.5;       // 1/s: how fast the estimate of that median follows
+constexpr double kFloorPx = 0.22;   // the faintest published intensities (.1 of AU 4, 14, 24) move a group by .4 px and more
+constexpr double kNoiseFactor = 5;  // a threshold of five medians of the contrast at rest
+constexpr double kNoiseRate = 0.5;  // 1/s: how fast the estimate of that median follows
 constexpr double kNoiseMinPx = 0.01;
 constexpr double kMaxLagS = 0.4, kLagStepS = 0.03, kMaxSpanS = 0.56;
-constexpr double kApartS = 0.2;          // one peak in 2 x this
+constexpr double kApartS = 0.2;                         // one peak in 2 x this
 constexpr double kMinWidthS = 0.04, kMaxWidthS = 0.55;  // 0.5 s is the definition, a tenth the error of the extrapolated ends
-constexpr double kMaxReturn = 0.35;      // of the height: what may be left after the offset
-constexpr double kBeforeS = 0.5, kAfterS = 0.25;  // rest asked for on either side
-constexpr double kMaxBulge = 0.25, kMinBulgePx = 0.15;    // of the height: bends before and after; slow drift is a straight line
-constexpr double kMaxShift = 0.55, kMinShiftPx = 0.3;     // of the height: how far d may wander there
-constexpr double kBlinkPx = 1.6;         // vertical, mean over a lid's box: AU 5 and 7 at the intensities above stay below
+constexpr double kMaxReturn = 0.35;                     // of the height: what may be left after the offset
+constexpr double kBeforeS = 0.5, kAfterS = 0.25;        // rest asked for on either side
+constexpr double kMaxBulge = 0.25, kMinBulgePx = 0.15;  // of the height: bends before and after; slow drift is a straight line
+constexpr double kMaxShift = 0.55, kMinShiftPx = 0.3;   // of the height: how far d may wander there
+constexpr double kBlinkPx = 1.6;                        // vertical, mean over a lid's box: AU 5 and 7 at the intensities above stay below
 constexpr double kBlinkMaxS = 0.7;
 constexpr double kBlinkLeak = 0.1, kBlinkLeakInStep = 0.3;  // of the blink's height: pulls on the skin around, more when in step with it
-constexpr double kTalkLeak = 0.15;       // of the mouth's motion
+constexpr double kTalkLeak = 0.15;                          // of the mouth's motion
 constexpr double kTooLargePx[] = {8, 8, 12, 15};
 constexpr double kHeadShare = 1.5, kHeadRangePx = 10;  // pulse of the head relative to the peak's; its way during the event
 constexpr double kDecideS = 0.6, kForgetS = 2.4;
@@ -39,10 +39,10 @@ struct Box {
     bool holds(double x, double y) const { return x >= left && x < right && y >= top && y < bottom; }
 };
 constexpr Box kRegionBoxes[kRegions] = {
-    {.10, .37, .03, .143}, {.40, .60, .03, .18}, {.63, .90, .03, .143},                        // brows; above the reach of a blink
-    {.16, .37, .18, .286}, {.63, .84, .18, .286},                                              // lids
-    {.38, .62, .40, .56},  {.14, .36, .36, .56}, {.64, .86, .36, .56},                         // nose, cheeks
-    {.22, .40, .60, .78},  {.60, .78, .60, .78}, {.40, .60, .57, .69}, {.40, .60, .70, .80}, {.36, .64, .83, .97},  // corners, lips, chin
+    {.10, .37, .03, .143}, {.40, .60, .03, .18},  {.63, .90, .03, .143},  // brows; above the reach of a blink
+    {.16, .37, .18, .286}, {.63, .84, .18, .286},                         // lids
+    {.38, .62, .40, .56},  {.14, .36, .36, .56},  {.64, .86, .36, .56},   // nose, cheeks
+    {.22, .40, .60, .78},  {.60, .78, .60, .78},  {.40, .60, .57, .69},  {.40, .60, .70, .80}, {.36, .64, .83, .97},  // corners, lips, chin
 };
 constexpr Box kNotHead[] = {{.14, .41, .19, .33}, {.59, .86, .19, .33}, {.2, .8, .57, .86}};  // eyes and mouth
 constexpr double kMiddleX = .5, kMiddleY = .45, kRadiusX = .47, kRadiusY = .53;
@@ -50,8 +50,8 @@ constexpr double kMiddleX = .5, kMiddleY = .45, kRadiusX = .47, kRadiusY = .53;
 double place(int block) { return (block + 0.5) / kBlocks; }
 
 struct Layout {
-    std::vector<int> head;                             // blocks that move with the head
-    std::array<std::vector<int>, kRegions> region;     // blocks of each region
+    std::vector<int> head;                          // blocks that move with the head
+    std::array<std::vector<int>, kRegions> region;  // blocks of each region
     Layout() {
         for (int k = 0; k < kBlocks * kBlocks; ++k) {
             const double x = place(k % kBlocks), y = place(k / kBlocks);
@@ -225,7 +225,8 @@ void Spotter::consider(int at) {
         if (g == kLid) {
             const auto& d = samples_[peak.apex].motion.region;
             const auto& d0 = samples_[peak.a].motion.region;
-            const double lids_px = std::max(std::fabs(d[kFirst[g] + 1] - d0[kFirst[g] + 1]), std::fabs(d[kFirst[g] + 3] - d0[kFirst[g] + 3]));
+            const double lids_px =
+                std::max(std::fabs(d[kFirst[g] + 1] - d0[kFirst[g] + 1]), std::fabs(d[kFirst[g] + 3] - d0[kFirst[g] + 3]));
             if (lids_px > kBlinkPx && width_s < kBlinkMaxS) {
                 reject(Reason::blink);
                 blinks_.push_back(peak);
@@ -278,7 +279,8 @@ bool Spotter::measure(Peak& peak) const {
         const double top = level[peak.apex - low];
         if (!(top > 0)) return false;
         const double quarter_up = crossing(level, low, peak.apex, -1, top / 4), most_up = crossing(level, low, peak.apex, -1, top * 3 / 4);
-        const double quarter_down = crossing(level, low, peak.apex, 1, top / 4), most_down = crossing(level, low, peak.apex, 1, top * 3 / 4);
+        const double quarter_down = crossing(level, low, peak.apex, 1, top / 4),
+                     most_down = crossing(level, low, peak.apex, 1, top * 3 / 4);
         if (!(std::isfinite(quarter_up + most_up) && std::isfinite(quarter_down + most_down))) return false;
         peak.onset_s = quarter_up - (most_up - quarter_up) * 0.326 / 0.348;
         peak.offset_s = quarter_down + (quarter_down - most_down) * 0.326 / 0.348;
@@ -289,7 +291,8 @@ bool Spotter::measure(Peak& peak) const {
     }
     const Sample &a = samples_[peak.a], &apex = samples_[peak.apex], &b = samples_[peak.b];
     const double span_s = b.time_s - a.time_s;
-    peak.height_px = off_chord(&a.motion.region[first], &apex.motion.region[first], &b.motion.region[first], (apex.time_s - a.time_s) / span_s, size);
+    peak.height_px =
+        off_chord(&a.motion.region[first], &apex.motion.region[first], &b.motion.region[first], (apex.time_s - a.time_s) / span_s, size);
     peak.jump_px = distance(&a.motion.region[first], &b.motion.region[first], size);
     // what the drift before and after accounts for is no failure to return
     const Sample &a0 = samples_[nearest(a.time_s - 0.2)], &b1 = samples_[nearest(b.time_s + 0.2)];
@@ -330,7 +333,8 @@ double Spotter::bulge(int group, double from_s, double to_s) const {
 bool Spotter::is_alone(const Peak& peak) const {
     const int first = kFirst[peak.group], size = kFirst[peak.group + 1] - first;
     const Sample &a = samples_[peak.a], &b = samples_[peak.b];
-    const double bend = std::max(bulge(peak.group, peak.onset_s - kBeforeS, a.time_s), bulge(peak.group, b.time_s, peak.offset_s + kAfterS));
+    const double bend =
+        std::max(bulge(peak.group, peak.onset_s - kBeforeS, a.time_s), bulge(peak.group, b.time_s, peak.offset_s + kAfterS));
     if (bend > std::max(kMaxBulge * peak.height_px, kMinBulgePx)) return false;
     double wander = 0;
     for (int i = nearest(peak.onset_s - kBeforeS); i < peak.a; ++i)
@@ -370,7 +374,8 @@ void Spotter::decide(double now_s) {
                 const double both_s = shared_s(peak.onset_s, peak.offset_s, blink.onset_s, blink.offset_s);
                 const double peak_s = peak.offset_s - peak.onset_s, blink_s = blink.offset_s - blink.onset_s;
                 const bool in_step = both_s > 0.55 * (peak_s + blink_s - both_s);
-                return both_s > 0.5 * std::min(peak_s, blink_s) && peak.height_px < (in_step ? kBlinkLeakInStep : kBlinkLeak) * blink.height_px;
+                return both_s > 0.5 * std::min(peak_s, blink_s) &&
+                       peak.height_px < (in_step ? kBlinkLeakInStep : kBlinkLeak) * blink.height_px;
             });
             if (!leaks && (!best || peak.height_px / peak.threshold_px > best->height_px / best->threshold_px)) best = &peak;
         }
@@ -378,7 +383,8 @@ void Spotter::decide(double now_s) {
             events_.push_back({best->onset_frame, best->apex_frame, best->offset_frame, best->onset_s, best->apex_s, best->offset_s,
                                best->height_px, best->threshold_px});
     }
-    blinks_.erase(std::remove_if(blinks_.begin(), blinks_.end(), [&](const Peak& p) { return p.offset_s < now_s - kForgetS; }), blinks_.end());
+    blinks_.erase(std::remove_if(blinks_.begin(), blinks_.end(), [&](const Peak& p) { return p.offset_s < now_s - kForgetS; }),
+                  blinks_.end());
 }
 
 std::vector<SpottedEvent> Spotter::take_events() { return std::exchange(events_, {}); }

@@ -12,7 +12,6 @@ import numpy as np
 from mie_engine import kernels
 from mie_engine.synth import timeline
 from mie_engine.synth.action_units import AU_NUMBERS, AU_OF_UNIT, UNIT_INDEX, UNITS
-from mie_engine.synth.features import EYES_X, EYES_Y, LEFT_EYE, MOUTH, MOUTH_Y, RIGHT_EYE
 from mie_engine.synth.plan import Identity, make_plan
 from mie_engine.synth.rig import Rig
 from mie_engine.types import CLASSES
@@ -144,16 +143,6 @@ class Scene:
     def __iter__(self) -> Iterator[np.ndarray]:
         for pixels in self.chunks():
             yield from pixels
-
-    @property
-    def layout(self) -> np.ndarray:
-        """float64 [2, 3]: px of the 224 px layout crop -> px of the bare crop, from the face's own landmarks."""
-        points = self.face.landmarks_px
-        right, left, mouth = (points[list(pair), :2].mean(0) for pair in (RIGHT_EYE, LEFT_EYE, MOUTH))
-        step_x = (left[0] - right[0]) / ((EYES_X[1] - EYES_X[0]) * 224)
-        eyes_y = (left[1] + right[1]) / 2
-        step_y = (mouth[1] - eyes_y) / ((MOUTH_Y - EYES_Y) * 224)
-        return np.array([[step_x, 0, right[0] - EYES_X[0] * 224 * step_x], [0, step_y, eyes_y - EYES_Y * 224 * step_y]])
 
 
 def _wander(rng: np.random.Generator, time_s: np.ndarray, cutoff_hz: float) -> np.ndarray:
