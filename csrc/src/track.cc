@@ -16,8 +16,11 @@ namespace mie {
 namespace {
 
 constexpr double kNever = -HUGE_VAL;
-constexpr double kWindow_s = 0.3;      // measurements that are averaged
+constexpr double kWindow_s = 0.3;      // measurements that are averaged,
+constexpr size_t kMaxAveraged = 32;    // at most
+constexpr double kLookAgain_s = 1.0;   // for further faces
 constexpr double kForget_s = 2.0;      // how long a lost face keeps its id
+constexpr int kMaxTracks = 64;         // followed and lost ones
 constexpr double kSlack_s = 0.001;     // timestamps are rounded, often to milliseconds
 constexpr double kSameFace = 0.3;      // overlap of two boxes of one face
 constexpr double kRegionScale = 1.54;  // of the root of the bounding box's area
@@ -79,8 +82,8 @@ void add_aligned(const double (*points)[3], const double (*target)[3], double (*
 FaceTracker::FaceTracker(Networks networks, TrackOptions options)
     : networks_(std::move(networks)), options_(options), time_s_(kNever), measured_s_(kNever), detected_s_(kNever) {
     if (options.max_faces < 1 || options.max_faces > 16) throw std::invalid_argument("max_faces must lie in 1..16");
-    for (const double interval : {options.landmark_interval_s, options.detect_interval_s})
-        if (!(interval >= 0 && interval <= 60)) throw std::invalid_argument("intervals must lie in 0..60 s");
+    if (!(options.landmark_interval_s >= 0 && options.landmark_interval_s <= 60))
+        throw std::invalid_argument("landmark_interval_s must lie in 0..60 s");
 }
 
 int FaceTracker::followed() const {
@@ -96,8 +99,8 @@ bool FaceTracker::measure(const Frame& frame, double time_s, Track& track) const
     track.presence = landmarks_in(frame, networks_, region, shape.points);
     if (!(track.presence >= kMinPresence)) return false;
     track.recent.push_back(shape);
-    const auto old = [&](const Shape& s) { return s.time_s < time_s - kWindow_s - kSlack_s; };
-    track.recent.erase(track.recent.begin(), std::find_if_not(track.recent.begin(), track.recent.end(), old));
+    while (track.recent.front().time_s < time_s - kWindow_s - kSlack_s || track.recent.size() > kMaxAveraged)
+        track.recent.erase(track.recent.begin());
     track.seen_s = time_s;
     return true;
 }
@@ -154,9 +157,10 @@ const std::vector<TrackedFace>& FaceTracker::push(const Frame& frame, double tim
                 overlap(box_of(tracks_[i].recent.back().points), box_of(tracks_[j].recent.back().points)) > kSameFace)
                 tracks_[j].lost = true;
     const int now = followed();
-    if (now == 0 || now < before || (now < options_.max_faces && time_s - detected_s_ >= options_.detect_interval_s - kSlack_s))
+    if (now == 0 || now < before || (now < options_.max_faces && time_s - detected_s_ >= kLookAgain_s - kSlack_s))
         look_for_faces(frame, time_s);
-    const auto forgotten = [&](const Track& t) { return t.lost && time_s - t.seen_s > kForget_s; };
+    int surplus = int(tracks_.size()) - kMaxTracks;
+    const auto forgotten = [&](const Track& t) { return t.lost && (time_s - t.seen_s > kForget_s || surplus-- > 0); };
     tracks_.erase(std::remove_if(tracks_.begin(), tracks_.end(), forgotten), tracks_.end());
     std::sort(tracks_.begin(), tracks_.end(), [](const Track& a, const Track& b) { return a.id < b.id; });
 

@@ -9,7 +9,6 @@ namespace mie {
 struct TrackOptions {
     int max_faces = 2;
     double landmark_interval_s = 0.1;  // landmarks say where the crop lies, the flow says what moves: they need not be measured often
-    double detect_interval_s = 1.0;    // how often to look for further faces
 };
 
 struct TrackedFace {
@@ -23,7 +22,7 @@ struct TrackedFace {
 // A frame of another size ends all faces: those found in it are new. Not thread-safe.
 class FaceTracker {
   public:
-    // Throws std::invalid_argument for max_faces outside 1..16 or intervals outside 0..60 s.
+    // Throws std::invalid_argument for max_faces outside 1..16 or an interval outside 0..60 s.
     FaceTracker(Networks networks, TrackOptions options);
 
     // The faces of the next frame, oldest first; valid until the next call. time_s must grow from frame to frame

@@ -85,7 +85,7 @@ class Frames(Iterator[Frame]):
         self._close()
 
     def _in_order(self, pictures: Iterator[Picture]) -> Generator[Frame]:
-        index = repaired = resized = 0
+        index = repaired = in_row = resized = 0
         first_s = last_s = shift_s = -math.inf
         size: tuple[int, ...] = ()
         try:
@@ -97,11 +97,15 @@ class Frames(Iterator[Frame]):
                     repaired += math.isnan(given_s)
                 else:
                     time_s = given_s + shift_s
-                    if not time_s > last_s:
-                        repaired += 1
+                    if time_s > last_s:
+                        in_row = 0
+                    else:
+                        repaired, in_row = repaired + 1, in_row + 1
                         if time_s < last_s - JUMP_S:
                             shift_s += last_s + self._interval_s - time_s
-                        time_s = last_s + self._interval_s
+                            in_row = 2
+                        once = in_row == 1 and not math.isnan(time_s)  # two at one time, or two that changed places
+                        time_s = last_s + self._interval_s / (8 if once else 1)
                 height, width = planes[0].shape[:2]
                 if size not in ((), (width, height)):
                     resized += 1
@@ -120,8 +124,7 @@ class Frames(Iterator[Frame]):
         else:
             if index == 0:
                 raise InputError(f"{self.name}: holds no frame; give a video with pictures in it")
-            missing_s = (self.duration_s or 0) - (last_s + self._interval_s)
-            if missing_s > max(0.25, 2 * self._interval_s):
+            if self.duration_s and self.duration_s - last_s > 3 * self._interval_s + 0.25:
                 self._note(f"the file promises {self.duration_s:.2f} s, its frames end at {last_s:.2f} s: it may be truncated")
         finally:
             if repaired:
@@ -151,9 +154,9 @@ def open_frames(source: Source, *, fps: float | None = None, timeout_s: float = 
         timeout_s: how long to wait for data, 0.1 to 600 s. Files are read without limit.
 
     Returns:
-        The frames. A size that changes on the way is noted and passed on: trackers start anew. Timestamps that are missing, not finite or
-        not after the one before are set to one frame interval after it, and noted; after a jump back of more than a second the video's
-        clock is taken to go on from there.
+        The frames. A size that changes on the way is noted and passed on: trackers start anew. Timestamps that are missing or not finite
+        are set one frame interval after the one before, a single one that does not grow an eighth of it; after a jump back of more than
+        a second the video's clock is taken to go on from there. All of this is noted.
 
     Raises:
         InputError: missing, unreadable, not a video, damaged from the start, without pictures, too large, or no data in time.

@@ -49,9 +49,7 @@ class Video:
                     raise EnvironmentProblem(f"camera {camera[1]}: {target} does not exist; connect a camera or give a video file")
             elif network:
                 if scheme.lower() not in _PROTOCOLS:
-                    raise UsageError(
-                        f"{self.name}: {scheme}:// is not read; give a file or one of {', '.join(f'{p}://' for p in _PROTOCOLS)}"
-                    )
+                    raise UsageError(f"{self.name}: {scheme}:// is not read; give a file, or a URL of {', '.join(_PROTOCOLS)}")
                 options |= {"format_whitelist": f"{_CONTAINERS},rtsp,mpjpeg", "protocol_whitelist": _PROTOCOLS[scheme.lower()]}
             else:
                 target = opened.enter_context(closing(_open_file(name, timeout_s)))
@@ -161,15 +159,18 @@ def _open_file(name: str, timeout_s: float) -> Any:
 
 
 class _Pipe:
-    """A named pipe whose reads end after a time."""
+    """A named pipe that ends, with one error, when nothing comes for a time."""
 
     def __init__(self, handle: int, timeout_s: float) -> None:
-        self._handle, self._timeout_s = handle, timeout_s
+        self._handle, self._timeout_s, self._silent = handle, timeout_s, False
         self._ready = select.poll()
         self._ready.register(handle, select.POLLIN)
 
     def read(self, count: int) -> bytes:
+        if self._silent:
+            return b""
         if not self._ready.poll(1000 * self._timeout_s):
+            self._silent = True
             raise TimeoutError
         return os.read(self._handle, count)
 
