@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from ..errors import MieError
-from . import bench, doctor, synth
+from . import bench, doctor, recognize, synth
 
 app = typer.Typer(
     name="mie",
@@ -22,6 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("synth")(synth.synth)
+app.command("recognize")(recognize.recognize)
 app.command("doctor")(doctor.doctor)
 app.add_typer(bench.app, name="bench")
 

@@ -96,7 +96,7 @@ class Scene:
             for u in np.flatnonzero(curves.max(0) > 0):
                 units[:, u] += np.interp(time_s - begin, own, curves[:, u], left=0, right=0)
             peak = curves.max(0)
-            au = {f"AU{n}": float(peak[AU_OF_UNIT == i].max()) for i, n in enumerate(AU_NUMBERS) if peak[AU_OF_UNIT == i].max() > 0}
+            au = {f"AU{n}": float(peak[i == AU_OF_UNIT].max()) for i, n in enumerate(AU_NUMBERS) if peak[i == AU_OF_UNIT].max() > 0}
             apex_s = begin + float(timeline.apex_frames(one.onset_to_apex_s, one.duration_s, frames)[0]) / 1000
             truths.append(Truth(begin, apex_s, begin + own[-1], CLASSES[int(one.label3[0])], au))
         return truths
@@ -163,9 +163,7 @@ def _on_canvas(pixels: np.ndarray, seed: int) -> np.ndarray:
     rng = np.random.default_rng([seed, 7])
     coarse = rng.uniform(60, 190, (9, 12, 3))
     rows, columns = np.linspace(0, 8, 480), np.linspace(0, 11, 640)
-    background = np.stack(
-        [[np.interp(columns, np.arange(12), line) for line in _between_rows(coarse[..., c], rows)] for c in range(3)], -1
-    )
+    background = np.stack([[np.interp(columns, np.arange(12), line) for line in _between_rows(coarse[..., c], rows)] for c in range(3)], -1)
     ramp = np.clip(np.minimum(np.arange(side) + 1, side - np.arange(side)) / 12, 0, 1)
     weight = np.minimum(ramp[:, None], ramp[None])[..., None]
     top, left = (480 - side) // 2, (640 - side) // 2
