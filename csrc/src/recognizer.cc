@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kReferenceS = 0.4;  // one event fits between two references, and the light has hardly changed
 constexpr double kFarPx = 12;        // a crop this far from the face (of 224 px) is taken anew
-constexpr double kCutMisfitPx = 2;   // half the skin moves on its own: another picture
+constexpr double kCutMisfitPx = 6;   // half the skin moves on its own and far: another picture
 constexpr double kKeepS = 1.6;       // longest event + decision: what labels may still ask for
 
 Affine inverse(const Affine& a) {
