@@ -24,10 +24,11 @@ constexpr double kMaxBulge = 0.25, kMinBulgePx = 0.15;  // of the height: bends 
 constexpr double kMaxShift = 0.55, kMinShiftPx = 0.3;   // of the height: how far d may wander there
 constexpr double kBlinkPx = 1.6;                        // vertical, mean over a lid's box: AU 5 and 7 at the intensities above stay below
 constexpr double kBlinkMaxS = 0.7;
-constexpr double kBlinkLeak = 0.1, kBlinkLeakInStep = 0.3;  // of the blink: its pull on the skin, around the eyes when in step with it
-constexpr double kTalkLeak = 0.15;                          // of the mouth's motion
+constexpr double kBlinkLeak = 0.1;                           // of the blink: how far it pulls the skin along
+constexpr double kBlinkLeakInStep[] = {0.3, 0.3, 0.3, 0.2};  // where a group rises and falls with it
+constexpr double kTalkLeak = 0.15;                           // of the mouth's motion
 constexpr double kTooLargePx[] = {8, 8, 12, 15};
-constexpr double kHeadShare = 1.5, kHeadRangePx = 10;  // pulse of the head relative to the peak's; its way during the event
+constexpr double kHeadShare = 1.5, kHeadRangePx = 25;  // pulse of the head relative to the peak's; its way during the event
 constexpr double kDecideS = 0.6, kForgetS = 2.4;
 
 constexpr int kCells = kCropSide / 2, kBlockCells = 4, kBlocks = kCells / kBlockCells;
@@ -373,9 +374,9 @@ void Spotter::decide(double now_s) {
             const bool leaks = std::any_of(blinks_.begin(), blinks_.end(), [&](const Peak& blink) {
                 const double both_s = shared_s(peak.onset_s, peak.offset_s, blink.onset_s, blink.offset_s);
                 const double peak_s = peak.offset_s - peak.onset_s, blink_s = blink.offset_s - blink.onset_s;
-                const bool in_step = peak.group != kMouth && both_s > 0.55 * (peak_s + blink_s - both_s);
+                const bool in_step = both_s > 0.55 * (peak_s + blink_s - both_s);
                 return both_s > 0.5 * std::min(peak_s, blink_s) &&
-                       peak.height_px < (in_step ? kBlinkLeakInStep : kBlinkLeak) * blink.height_px;
+                       peak.height_px < (in_step ? kBlinkLeakInStep[peak.group] : kBlinkLeak) * blink.height_px;
             });
             if (!leaks && (!best || peak.height_px / peak.threshold_px > best->height_px / best->threshold_px)) best = &peak;
         }
