@@ -30,7 +30,7 @@ py::tuple face_motion_py(const Floats& flow) {
     if (flow.ndim() != 3 || flow.shape(0) != 2 || flow.shape(1) != kCropSide / 2 || flow.shape(2) != kCropSide / 2)
         throw py::value_error("flow must be [2, 112, 112]");
     const Motion motion = face_motion(flow.data(0), flow.data(1));
-    return py::make_tuple(Floats({kRegions, 2}, motion.region.data()), Floats(4, motion.head.data()), motion.misfit);
+    return py::make_tuple(Floats({kRegions, 2}, motion.d.data()), Floats(4, motion.d.data() + 2 * kRegions), motion.misfit);
 }
 
 py::tuple spot(const Doubles& time_s, const Floats& region, const Floats& head) {
@@ -39,8 +39,8 @@ py::tuple spot(const Doubles& time_s, const Floats& region, const Floats& head) 
     Spotter spotter;
     for (py::ssize_t i = 0; i < count; ++i) {
         Motion motion;
-        std::copy_n(region.data() + i * 2 * kRegions, 2 * kRegions, motion.region.begin());
-        std::copy_n(head.data() + i * 4, 4, motion.head.begin());
+        std::copy_n(region.data() + i * 2 * kRegions, 2 * kRegions, motion.d.begin());
+        std::copy_n(head.data() + i * 4, 4, motion.d.begin() + 2 * kRegions);
         spotter.push(i, time_s.data()[i], motion);
     }
     spotter.finish();

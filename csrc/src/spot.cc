@@ -32,8 +32,8 @@ constexpr double kHeadShare = 1.5, kHeadRangePx = 25;  // pulse of the head rela
 constexpr double kDecideS = 0.6, kForgetS = 2.4;
 
 constexpr int kCells = kCropSide / 2, kBlockCells = 4, kBlocks = kCells / kBlockCells;
-constexpr int kBrow = 0, kLid = 1, kMouth = 3;
-constexpr int kFirst[] = {0, 6, 10, 16, 26};  // numbers of Motion::region that belong to each group
+constexpr int kLid = 1, kMouth = 3, kHead = 4;
+constexpr int kFirst[] = {0, 6, 10, 16, 26, 30};  // where each group's numbers begin in Motion::d
 
 struct Box {
     double left, right, top, bottom;  // fractions of the crop
@@ -66,30 +66,11 @@ struct Layout {
 
 Complex position(int block) { return {place(block % kBlocks) - kMiddleX, place(block / kBlocks) - kMiddleY}; }
 
-double distance(const float* a, const float* b, int count) {
-    double sum = 0;
-    for (int k = 0; k < count; ++k) sum += double(a[k] - b[k]) * (a[k] - b[k]);
-    return std::sqrt(sum);
-}
-
-// |d - chord| at `d`, the chord going from a to b and standing at `share` of it
-double off_chord(const float* a, const float* d, const float* b, double share, int count) {
-    double sum = 0;
-    for (int k = 0; k < count; ++k) {
-        const double gap = d[k] - a[k] - (b[k] - a[k]) * share;
-        sum += gap * gap;
-    }
-    return std::sqrt(sum);
-}
-
-double shared_s(double on_a, double off_a, double on_b, double off_b) { return std::min(off_a, off_b) - std::max(on_a, on_b); }
-
 }  // namespace
 
 Motion Motion::operator+(const Motion& other) const {
     Motion sum = other;
-    for (size_t k = 0; k < region.size(); ++k) sum.region[k] += region[k];
-    for (size_t k = 0; k < head.size(); ++k) sum.head[k] += head[k];
+    for (size_t k = 0; k < d.size(); ++k) sum.d[k] += d[k];
     return sum;
 }
 
@@ -136,19 +117,18 @@ Motion face_motion(const float* u, const float* v) {
         }
     }
 
-    const Complex edge = turn * kRadiusX;
-    motion.head = {float(shift.real()), float(shift.imag()), float(edge.real()), float(edge.imag())};
+    const auto put = [&](int at, Complex value) { motion.d[at] = float(value.real()), motion.d[at + 1] = float(value.imag()); };
     for (int r = 0; r < kRegions; ++r) {
         Complex sum;
         for (int k : kLayout.region[r]) sum += flow[k] - shift - turn * position(k);
-        sum /= double(kLayout.region[r].size());
-        motion.region[2 * r] = float(sum.real()), motion.region[2 * r + 1] = float(sum.imag());
+        put(2 * r, sum / double(kLayout.region[r].size()));
     }
+    put(kFirst[kHead], shift), put(kFirst[kHead] + 2, turn * kRadiusX);
     return motion;
 }
 
 void Spotter::push(int64_t frame, double time_s, const Motion& total) {
-    samples_.push_back({frame, time_s, total, {}, {}, {}});
+    samples_.push_back({frame, time_s, total.d, {}, {}, {}});
     advance(time_s);
     while (samples_.size() > 1 && samples_.front().time_s < time_s - kForgetS) {
         samples_.pop_front();
@@ -187,12 +167,9 @@ void Spotter::measure_contrast(int at) {
     sample.contrast.fill(0);
     for (int a : before)
         for (int b : after) {
-            const double span_s = samples_[b].time_s - samples_[a].time_s, share = (sample.time_s - samples_[a].time_s) / span_s;
-            if (span_s > kMaxSpanS) continue;
+            if (samples_[b].time_s - samples_[a].time_s > kMaxSpanS) continue;
             for (int g = 0; g < kGroups; ++g) {
-                const int first = kFirst[g], size = kFirst[g + 1] - first;
-                const float *from = &samples_[a].motion.region[first], *to = &samples_[b].motion.region[first];
-                const double contrast = off_chord(from, &sample.motion.region[first], to, share, size) - 0.6 * distance(from, to, size);
+                const double contrast = off_chord(g, a, at, b) - 0.6 * distance(g, a, b);
                 if (contrast > sample.contrast[g]) sample.contrast[g] = contrast, sample.before[g] = at - a, sample.after[g] = b - at;
             }
         }
@@ -207,37 +184,27 @@ void Spotter::measure_contrast(int at) {
 void Spotter::consider(int at) {
     const Sample& sample = samples_[at];
     for (int g = 0; g < kGroups; ++g) {
-        Peak peak{};
-        peak.threshold_px = std::max(kFloorPx, kNoiseFactor * noise_px_[g]);
-        if (sample.contrast[g] < peak.threshold_px) continue;
+        const double threshold_px = std::max(kFloorPx, kNoiseFactor * noise_px_[g]);
+        if (sample.contrast[g] < threshold_px) continue;
         bool highest = true;
         for (int i = at - 1; i >= 0 && samples_[i].time_s >= sample.time_s - kApartS; --i)
             highest = highest && samples_[i].contrast[g] < sample.contrast[g];
         for (int i = at + 1; i < measured_ && samples_[i].time_s <= sample.time_s + kApartS; ++i)
             highest = highest && samples_[i].contrast[g] <= sample.contrast[g];
         if (!highest) continue;
-        peak.group = g, peak.apex = at, peak.a = at - sample.before[g], peak.b = at + sample.after[g];
-        const bool measured = measure(peak);
-        if (!measured || peak.jump_px > kMaxReturn * peak.height_px) {
-            reject(Reason::not_returning);
-            continue;
-        }
-        const double width_s = peak.offset_s - peak.onset_s;
-        if (g == kLid) {
-            const auto& d = samples_[peak.apex].motion.region;
-            const auto& d0 = samples_[peak.a].motion.region;
-            const double lids_px =
-                std::max(std::fabs(d[kFirst[g] + 1] - d0[kFirst[g] + 1]), std::fabs(d[kFirst[g] + 3] - d0[kFirst[g] + 3]));
-            if (lids_px > kBlinkPx && width_s < kBlinkMaxS) {
-                reject(Reason::blink);
-                blinks_.push_back(peak);
-                continue;
-            }
-        }
+
+        Peak peak{{}, g, at - sample.before[g], at, at + sample.after[g], 0};
+        peak.event.threshold_px = threshold_px;
+        const auto reject = [&](Reason reason) { ++rejected_[int(reason)]; };
+        const bool returns = measure(peak) && peak.left_px <= kMaxReturn * peak.event.motion_px;
         const double one_frame_s = samples_[peak.b].time_s - samples_[peak.b - 1].time_s;
-        if (width_s < kMinWidthS || width_s > kMaxWidthS + one_frame_s)
+        if (!returns)
+            reject(Reason::not_returning);
+        else if (blinks(peak))
+            reject(Reason::blink), blinks_.push_back(peak);
+        else if (peak.length_s() < kMinWidthS || peak.length_s() > kMaxWidthS + one_frame_s)
             reject(Reason::too_long);
-        else if (peak.height_px > kTooLargePx[g])
+        else if (peak.event.motion_px > kTooLargePx[g])
             reject(Reason::too_large);
         else if (head_moves(peak))
             reject(Reason::head);
@@ -248,30 +215,20 @@ void Spotter::consider(int at) {
     }
 }
 
-// Time at which `level` (from sample `low` on) falls below `at`, walking from the apex; NaN when it does not.
-double Spotter::crossing(const std::vector<double>& level, int low, int from, int step, double at) const {
-    int i = from;
-    while (i >= low && i < low + int(level.size()) && level[i - low] > at) i += step;
-    if (i < low || i >= low + int(level.size())) return NAN;
-    const int j = i - step;
-    const double share = (at - level[i - low]) / (level[j - low] - level[i - low]);
-    return samples_[i].time_s + (samples_[j].time_s - samples_[i].time_s) * share;
-}
-
 // Onset, apex and offset on d projected onto the peak's own direction. The ends are extrapolated from where a quarter and three quarters
 // of the height are passed, for ramps shaped 3 s^2 - 2 s^3: a quarter is passed at s = .326, three quarters at .674.
 bool Spotter::measure(Peak& peak) const {
-    const int first = kFirst[peak.group], size = kFirst[peak.group + 1] - first, count = int(samples_.size());
+    const int first = kFirst[peak.group], end = kFirst[peak.group + 1], count = int(samples_.size());
     std::vector<double> level;
+    SpottedEvent& event = peak.event;
     for (int pass = 0; pass < 3; ++pass) {
         const Sample &a = samples_[peak.a], &b = samples_[peak.b];
         const auto above = [&](int i, int k) {
-            const double share = (samples_[i].time_s - a.time_s) / (b.time_s - a.time_s);
-            return samples_[i].motion.region[k] - a.motion.region[k] - (b.motion.region[k] - a.motion.region[k]) * share;
+            return samples_[i].d[k] - a.d[k] - (b.d[k] - a.d[k]) * (samples_[i].time_s - a.time_s) / (b.time_s - a.time_s);
         };
         const int low = nearest(a.time_s - kMaxLagS), high = nearest(b.time_s + kMaxLagS);
         level.assign(size_t(high - low + 1), 0);
-        for (int k = first; k < first + size; ++k) {
+        for (int k = first; k < end; ++k) {
             const double direction = above(peak.apex, k);
             for (int i = low; i <= high; ++i) level[i - low] += direction * above(i, k);
         }
@@ -279,71 +236,58 @@ bool Spotter::measure(Peak& peak) const {
             if (level[i - low] > level[peak.apex - low]) peak.apex = i;
         const double top = level[peak.apex - low];
         if (!(top > 0)) return false;
-        const double quarter_up = crossing(level, low, peak.apex, -1, top / 4), most_up = crossing(level, low, peak.apex, -1, top * 3 / 4);
-        const double quarter_down = crossing(level, low, peak.apex, 1, top / 4),
-                     most_down = crossing(level, low, peak.apex, 1, top * 3 / 4);
-        if (!(std::isfinite(quarter_up + most_up) && std::isfinite(quarter_down + most_down))) return false;
-        peak.onset_s = quarter_up - (most_up - quarter_up) * 0.326 / 0.348;
-        peak.offset_s = quarter_down + (quarter_down - most_down) * 0.326 / 0.348;
-        peak.a = peak.apex, peak.b = peak.apex;
-        while (peak.a > 0 && samples_[peak.a].time_s > peak.onset_s - 0.01) --peak.a;
-        while (peak.b < count - 1 && samples_[peak.b].time_s < peak.offset_s + 0.01) ++peak.b;
+        const auto passed_s = [&](int step, double share) {  // NaN when the level never falls so far
+            int i = peak.apex;
+            while (i >= low && i <= high && level[i - low] > share * top) i += step;
+            if (i < low || i > high) return double(NAN);
+            const double part = (share * top - level[i - low]) / (level[i - step - low] - level[i - low]);
+            return samples_[i].time_s + (samples_[i - step].time_s - samples_[i].time_s) * part;
+        };
+        const double up_s = passed_s(-1, 0.25), down_s = passed_s(1, 0.25);
+        event.onset_s = up_s - (passed_s(-1, 0.75) - up_s) * 0.326 / 0.348;
+        event.offset_s = down_s + (down_s - passed_s(1, 0.75)) * 0.326 / 0.348;
+        if (!std::isfinite(event.onset_s + event.offset_s)) return false;
+        peak.a = peak.b = peak.apex;
+        while (peak.a > 0 && samples_[peak.a].time_s > event.onset_s - 0.01) --peak.a;
+        while (peak.b < count - 1 && samples_[peak.b].time_s < event.offset_s + 0.01) ++peak.b;
         if (peak.a == peak.apex || peak.b == peak.apex) return false;
     }
-    const Sample &a = samples_[peak.a], &apex = samples_[peak.apex], &b = samples_[peak.b];
-    const double span_s = b.time_s - a.time_s;
-    peak.height_px =
-        off_chord(&a.motion.region[first], &apex.motion.region[first], &b.motion.region[first], (apex.time_s - a.time_s) / span_s, size);
-    peak.jump_px = distance(&a.motion.region[first], &b.motion.region[first], size);
+    event.motion_px = off_chord(peak.group, peak.a, peak.apex, peak.b);
     // what the drift before and after accounts for is no failure to return
+    const Sample &a = samples_[peak.a], &b = samples_[peak.b];
     const Sample &a0 = samples_[nearest(a.time_s - 0.2)], &b1 = samples_[nearest(b.time_s + 0.2)];
     double left = 0;
-    for (int k = first; k < first + size; ++k) {
-        const double before = a.time_s > a0.time_s ? (a.motion.region[k] - a0.motion.region[k]) / (a.time_s - a0.time_s) : 0;
-        const double after = b1.time_s > b.time_s ? (b1.motion.region[k] - b.motion.region[k]) / (b1.time_s - b.time_s) : 0;
-        const double gap = b.motion.region[k] - a.motion.region[k] - span_s * (before + after) / 2;
-        left += gap * gap;
+    for (int k = first; k < end; ++k) {
+        const double before = a.time_s > a0.time_s ? (a.d[k] - a0.d[k]) / (a.time_s - a0.time_s) : 0;
+        const double after = b1.time_s > b.time_s ? (b1.d[k] - b.d[k]) / (b1.time_s - b.time_s) : 0;
+        left += std::pow(b.d[k] - a.d[k] - (b.time_s - a.time_s) * (before + after) / 2, 2);
     }
-    peak.jump_px = std::min(peak.jump_px, std::sqrt(left));
-    const Sample &onset = samples_[nearest(peak.onset_s)], &offset = samples_[nearest(peak.offset_s)];
-    peak.onset_frame = onset.frame, peak.apex_frame = apex.frame, peak.offset_frame = offset.frame;
-    peak.onset_s = onset.time_s, peak.apex_s = apex.time_s, peak.offset_s = offset.time_s;
+    peak.left_px = std::min(distance(peak.group, peak.a, peak.b), std::sqrt(left));
+    const Sample &onset = samples_[nearest(event.onset_s)], &apex = samples_[peak.apex], &offset = samples_[nearest(event.offset_s)];
+    event.onset_frame = onset.frame, event.apex_frame = apex.frame, event.offset_frame = offset.frame;
+    event.onset_s = onset.time_s, event.apex_s = apex.time_s, event.offset_s = offset.time_s;
     return true;
 }
 
-bool Spotter::head_moves(const Peak& peak) const {
-    const Sample &a = samples_[peak.a], &apex = samples_[peak.apex], &b = samples_[peak.b];
-    const double share = (apex.time_s - a.time_s) / (b.time_s - a.time_s);
-    if (off_chord(a.motion.head.data(), apex.motion.head.data(), b.motion.head.data(), share, 4) > kHeadShare * peak.height_px) return true;
-    for (int i = peak.a; i <= peak.b; ++i)
-        if (distance(a.motion.head.data(), samples_[i].motion.head.data(), 4) > kHeadRangePx) return true;
-    return false;
+bool Spotter::blinks(const Peak& peak) const {
+    const auto down_px = [&](int k) { return std::fabs(samples_[peak.apex].d[k] - samples_[peak.a].d[k]); };
+    return peak.group == kLid && peak.length_s() < kBlinkMaxS && std::max(down_px(kFirst[kLid] + 1), down_px(kFirst[kLid] + 3)) > kBlinkPx;
 }
 
-// Largest distance of d from the straight line between the ends of a time span
-double Spotter::bulge(int group, double from_s, double to_s) const {
-    const int low = nearest(from_s), high = nearest(to_s), first = kFirst[group], size = kFirst[group + 1] - first;
-    const Sample &a = samples_[low], &b = samples_[high];
-    double largest = 0;
-    for (int i = low + 1; i < high; ++i)
-        largest = std::max(largest, off_chord(&a.motion.region[first], &samples_[i].motion.region[first], &b.motion.region[first],
-                                              (samples_[i].time_s - a.time_s) / (b.time_s - a.time_s), size));
-    return largest;
+bool Spotter::head_moves(const Peak& peak) const {
+    bool moves = off_chord(kHead, peak.a, peak.apex, peak.b) > kHeadShare * peak.event.motion_px;
+    for (int i = peak.a; i <= peak.b; ++i) moves = moves || distance(kHead, peak.a, i) > kHeadRangePx;
+    return moves;
 }
 
 bool Spotter::is_alone(const Peak& peak) const {
-    const int first = kFirst[peak.group], size = kFirst[peak.group + 1] - first;
-    const Sample &a = samples_[peak.a], &b = samples_[peak.b];
-    const double bend =
-        std::max(bulge(peak.group, peak.onset_s - kBeforeS, a.time_s), bulge(peak.group, b.time_s, peak.offset_s + kAfterS));
-    if (bend > std::max(kMaxBulge * peak.height_px, kMinBulgePx)) return false;
+    const double from_s = peak.event.onset_s - kBeforeS, to_s = peak.event.offset_s + kAfterS, height_px = peak.event.motion_px;
+    const double bend = std::max(bulge(peak.group, from_s, samples_[peak.a].time_s), bulge(peak.group, samples_[peak.b].time_s, to_s));
     double wander = 0;
-    for (int i = nearest(peak.onset_s - kBeforeS); i < peak.a; ++i)
-        wander = std::max(wander, distance(&samples_[i].motion.region[first], &a.motion.region[first], size));
-    for (int i = nearest(peak.offset_s + kAfterS); i > peak.b; --i)
-        wander = std::max(wander, distance(&samples_[i].motion.region[first], &b.motion.region[first], size));
-    if (wander > std::max(kMaxShift * peak.height_px, kMinShiftPx)) return false;
-    return peak.group == kMouth || peak.height_px > kTalkLeak * bulge(kMouth, peak.onset_s - kDecideS, peak.offset_s + kAfterS);
+    for (int i = nearest(from_s); i < peak.a; ++i) wander = std::max(wander, distance(peak.group, i, peak.a));
+    for (int i = nearest(to_s); i > peak.b; --i) wander = std::max(wander, distance(peak.group, i, peak.b));
+    return bend <= std::max(kMaxBulge * height_px, kMinBulgePx) && wander <= std::max(kMaxShift * height_px, kMinShiftPx) &&
+           (peak.group == kMouth || height_px > kTalkLeak * bulge(kMouth, from_s, to_s));
 }
 
 int Spotter::nearest(double time_s) const {
@@ -353,39 +297,58 @@ int Spotter::nearest(double time_s) const {
     return int(at - samples_.begin()) - (time_s - (at - 1)->time_s < at->time_s - time_s ? 1 : 0);
 }
 
+double Spotter::distance(int group, int i, int j) const {
+    double sum = 0;
+    for (int k = kFirst[group]; k < kFirst[group + 1]; ++k) sum += std::pow(double(samples_[i].d[k]) - samples_[j].d[k], 2);
+    return std::sqrt(sum);
+}
+
+// Distance of d at sample i from the straight line between samples a and b
+double Spotter::off_chord(int group, int a, int i, int b) const {
+    const Sample &from = samples_[a], &here = samples_[i], &to = samples_[b];
+    const double share = (here.time_s - from.time_s) / (to.time_s - from.time_s);
+    double sum = 0;
+    for (int k = kFirst[group]; k < kFirst[group + 1]; ++k) sum += std::pow(here.d[k] - from.d[k] - (to.d[k] - from.d[k]) * share, 2);
+    return std::sqrt(sum);
+}
+
+// Largest distance of d from the straight line between the ends of a time span
+double Spotter::bulge(int group, double from_s, double to_s) const {
+    const int low = nearest(from_s), high = nearest(to_s);
+    double largest = 0;
+    for (int i = low + 1; i < high; ++i) largest = std::max(largest, off_chord(group, low, i, high));
+    return largest;
+}
+
+double Spotter::Peak::shared_s(const Peak& other) const {
+    return std::min(event.offset_s, other.event.offset_s) - std::max(event.onset_s, other.event.onset_s);
+}
+
 // The peaks of all groups that belong together become one event, timed by the clearest of them.
 void Spotter::decide(double now_s) {
+    const auto leaks = [&](const Peak& peak, const Peak& blink) {
+        const double both_s = peak.shared_s(blink);
+        const bool in_step = both_s > 0.55 * (peak.length_s() + blink.length_s() - both_s);
+        return both_s > 0.5 * std::min(peak.length_s(), blink.length_s()) &&
+               peak.event.motion_px < (in_step ? kBlinkLeakInStep[peak.group] : kBlinkLeak) * blink.event.motion_px;
+    };
+    const auto clearness = [](const Peak& peak) { return peak.event.motion_px / peak.event.threshold_px; };
     while (!peaks_.empty()) {
-        const auto earliest =
-            std::min_element(peaks_.begin(), peaks_.end(), [](const Peak& p, const Peak& q) { return p.offset_s < q.offset_s; });
-        if (earliest->offset_s > now_s - kDecideS) break;
-        const Peak seed = *earliest;
-        std::vector<Peak> together;
-        peaks_.erase(std::remove_if(peaks_.begin(), peaks_.end(),
-                                    [&](const Peak& p) {
-                                        const double shorter_s = std::min(p.offset_s - p.onset_s, seed.offset_s - seed.onset_s);
-                                        if (shared_s(p.onset_s, p.offset_s, seed.onset_s, seed.offset_s) <= 0.3 * shorter_s) return false;
-                                        together.push_back(p);
-                                        return true;
-                                    }),
-                     peaks_.end());
+        const Peak seed = *std::min_element(peaks_.begin(), peaks_.end(),
+                                            [](const Peak& p, const Peak& q) { return p.event.offset_s < q.event.offset_s; });
+        if (seed.event.offset_s > now_s - kDecideS) break;
+        const auto together = std::partition(
+            peaks_.begin(), peaks_.end(), [&](const Peak& p) { return p.shared_s(seed) <= 0.3 * std::min(p.length_s(), seed.length_s()); });
         const Peak* best = nullptr;
-        for (const Peak& peak : together) {
-            const bool leaks = std::any_of(blinks_.begin(), blinks_.end(), [&](const Peak& blink) {
-                const double both_s = shared_s(peak.onset_s, peak.offset_s, blink.onset_s, blink.offset_s);
-                const double peak_s = peak.offset_s - peak.onset_s, blink_s = blink.offset_s - blink.onset_s;
-                const bool in_step = both_s > 0.55 * (peak_s + blink_s - both_s);
-                return both_s > 0.5 * std::min(peak_s, blink_s) &&
-                       peak.height_px < (in_step ? kBlinkLeakInStep[peak.group] : kBlinkLeak) * blink.height_px;
-            });
-            if (!leaks && (!best || peak.height_px / peak.threshold_px > best->height_px / best->threshold_px)) best = &peak;
+        for (auto peak = together; peak != peaks_.end(); ++peak) {
+            const bool leak = std::any_of(blinks_.begin(), blinks_.end(), [&](const Peak& blink) { return leaks(*peak, blink); });
+            if (!leak && (!best || clearness(*peak) > clearness(*best))) best = &*peak;
         }
-        if (best)
-            events_.push_back({best->onset_frame, best->apex_frame, best->offset_frame, best->onset_s, best->apex_s, best->offset_s,
-                               best->height_px, best->threshold_px});
+        if (best) events_.push_back(best->event);
+        peaks_.erase(together, peaks_.end());
     }
-    blinks_.erase(std::remove_if(blinks_.begin(), blinks_.end(), [&](const Peak& p) { return p.offset_s < now_s - kForgetS; }),
-                  blinks_.end());
+    const auto old = [&](const Peak& blink) { return blink.event.offset_s < now_s - kForgetS; };
+    blinks_.erase(std::remove_if(blinks_.begin(), blinks_.end(), old), blinks_.end());
 }
 
 std::vector<SpottedEvent> Spotter::take_events() { return std::exchange(events_, {}); }

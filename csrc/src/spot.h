@@ -17,11 +17,11 @@ namespace mie {
 constexpr int kCropSide = 224;  // px, of the layout crop
 constexpr int kRegions = 13;
 
-// What moved since another frame, px of the crop.
+// What moved since another frame, px of the crop: x, y of each region, the head's motion taken away; then the head's shift x, y at the
+// middle of the face, and its growth and turn at the edge.
 struct Motion {
-    std::array<float, 2 * kRegions> region{};  // x, y of each region, head removed
-    std::array<float, 4> head{};               // shift x, y at the middle of the face; growth and turn at its edge
-    float misfit = 0;                          // median distance of the skin from the head's motion: large after a cut
+    std::array<float, 2 * kRegions + 4> d{};
+    float misfit = 0;  // median distance of the skin from the head's motion: large after a cut
     Motion operator+(const Motion& other) const;
 };
 
@@ -63,27 +63,31 @@ class Spotter {
     struct Sample {
         int64_t frame;
         double time_s;
-        Motion motion;
+        std::array<float, 2 * kRegions + 4> d;
         std::array<double, kGroups> contrast;
         std::array<int, kGroups> before, after;  // samples from here to a and b
     };
     struct Peak {
+        SpottedEvent event;
         int group, a, apex, b;  // samples
-        double onset_s, apex_s, offset_s, height_px, jump_px, threshold_px;
-        int64_t onset_frame, apex_frame, offset_frame;
+        double left_px;         // how far from where it began it ends
+        double length_s() const { return event.offset_s - event.onset_s; }
+        double shared_s(const Peak& other) const;
     };
 
+    void advance(double now_s);
     void measure_contrast(int sample);
     void consider(int sample);
     bool measure(Peak& peak) const;
-    bool is_alone(const Peak& peak) const;
+    bool blinks(const Peak& peak) const;
     bool head_moves(const Peak& peak) const;
-    double bulge(int group, double from_s, double to_s) const;
-    double crossing(const std::vector<double>& level, int low, int from, int step, double at) const;
-    int nearest(double time_s) const;
+    bool is_alone(const Peak& peak) const;
     void decide(double now_s);
-    void advance(double now_s);
-    void reject(Reason reason) { ++rejected_[int(reason)]; }
+
+    int nearest(double time_s) const;
+    double distance(int group, int i, int j) const;
+    double off_chord(int group, int a, int i, int b) const;
+    double bulge(int group, double from_s, double to_s) const;
 
     std::deque<Sample> samples_;
     int measured_ = 0, considered_ = 0;  // samples whose contrast is known, that were looked at as peaks
