@@ -16,7 +16,7 @@ from mie_engine.recog.report import BINS, Timeline
 from mie_engine.types import CLASSES
 
 sys.path.append(str(Path(__file__).parents[1] / "recog"))
-from scenes import Scene  # noqa: E402
+from scenes import Scene
 
 
 @pytest.fixture(scope="module")
