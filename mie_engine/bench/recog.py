@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,7 @@ def ststnet(rounds: int) -> list[Row]:
     rows: list[Row] = []
     for batch in BATCHES:
         maps = np.random.default_rng(batch).uniform(0, 255, (batch, 3, 28, 28)).astype(np.float32)
-        calls: dict[str, Callable[[], Any]] = {
-            "native": lambda maps=maps: kernels.ststnet(maps, packed),
-            "ONNX Runtime": lambda maps=maps: theirs(maps),
-        }
+        calls: dict[str, Callable[[], Any]] = {"native": partial(kernels.ststnet, maps, packed), "ONNX Runtime": partial(theirs, maps)}
         expected = calls["ONNX Runtime"]()
         difference = float(np.abs(calls["native"]() - expected).max() / max(1.0, np.abs(expected).max()))
         times = {case: us / batch for case, us in medians_us(calls, rounds).items()}
