@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-PACKAGES = ("numpy", "onnxruntime", "simplejpeg", "pyarrow", "typer", "rich", "pillow")
+PACKAGES = ("numpy", "onnxruntime", "simplejpeg", "pyarrow", "typer", "rich", "pillow", "av")
 EXTRAS = {"bench": ("cv2", "scipy", "skimage"), "train": ("torch",), "gpu": ("triton",), "cluster": ("ray",)}
 
 
