@@ -159,7 +159,7 @@ def noise(j: Floats, shift: Floats, f: Floats, size: tuple[int, int]) -> np.floa
 
 
 def gradient(f: Floats, size: tuple[int, int]) -> Floats:
-    """Squared gradient of level 1's flow (mean of both sides), [1 4 6 4 1] / 16 smoothed, with a share of what is typical: (px / 4 px)^2."""
+    """Squared gradient of level 1's flow (mean of both sides), [1 4 6 4 1] / 16 smoothed, and a share of what is typical: (px / 4 px)^2."""
     e: Floats = np.zeros(f.shape[1:], f32)
     for axis in (1, 2):
         p = np.diff(padded(f, 1, 1, axis), axis=axis) ** 2
