@@ -121,9 +121,7 @@ def match(truth: Sequence[Interval], spotted: Sequence[Interval], least: float =
     return sorted((t, s) for s, t in owner.items())
 
 
-def spotting(
-    truth: dict[str, list[tuple[Interval, str]]], spotted: dict[str, list[tuple[Interval, str]]]
-) -> dict[str, Any]:
+def spotting(truth: dict[str, list[tuple[Interval, str]]], spotted: dict[str, list[tuple[Interval, str]]]) -> dict[str, Any]:
     """Spot-then-recognise scores over a whole database: one F1 from all videos' counts, not a mean over videos.
 
     Args:

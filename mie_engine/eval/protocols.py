@@ -82,9 +82,7 @@ class Task:
     def split_hash(self) -> str:
         """SHA-256 over the names of all clips and the fold that tests each: equal hashes are equal splits."""
         lines = [
-            f"{fold.name}\t{clip.person}/{clip.name}\n"
-            for fold in self.folds
-            for clip in (self.table.clips[k] for k in fold.test.tolist())
+            f"{fold.name}\t{clip.person}/{clip.name}\n" for fold in self.folds for clip in (self.table.clips[k] for k in fold.test.tolist())
         ]
         return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
 
