@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,35 +46,36 @@ class Clip:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Clips in order. maps: uint8 [N, S, S, 3] (u, v, strain) or None; digests: SHA-256 of what each map was made from; notes: what was
-    left out and why."""
+    """Clips in order. maps: uint8 [N, S, S, 3] (u, v, strain), S = 0 where only labels are known; digests: SHA-256 of what each map was
+    made from; notes: what was left out and why; leaks: files of a test subject found among training files."""
 
     clips: tuple[Clip, ...]
-    maps: Maps | None = None
+    maps: Maps
     digests: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    leaks: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, clips: Iterable[Clip], maps: Maps | None = None, digests: Iterable[str] = (), notes: Iterable[str] = ()) -> Table:
+    def of(
+        cls,
+        clips: Iterable[Clip],
+        maps: Maps | None = None,
+        digests: Iterable[str] = (),
+        notes: Iterable[str] = (),
+        leaks: Iterable[str] = (),
+    ) -> Table:
         """Put clips, with their maps, in order."""
         listed, hashes = list(clips), list(digests)
         order = sorted(range(len(listed)), key=listed.__getitem__)
-        return cls(
-            tuple(listed[k] for k in order),
-            None if maps is None else maps[order],
-            tuple(hashes[k] for k in order) if hashes else (),
-            tuple(notes),
-        )
+        maps = np.zeros((len(listed), 0, 0, 3), np.uint8) if maps is None else maps
+        hashes = [hashes[k] for k in order] if hashes else []
+        return cls(tuple(listed[k] for k in order), maps[order], tuple(hashes), tuple(notes), tuple(leaks))
 
     def __len__(self) -> int:
         return len(self.clips)
 
-    def take(self, rows: Rows | list[int], *notes: str) -> Table:
+    def take(self, rows: Rows, *notes: str) -> Table:
         """Some of the clips."""
-        picked: Any = np.asarray(rows, np.intp)
-        return Table(
-            tuple(self.clips[k] for k in picked.tolist()),
-            None if self.maps is None else self.maps[picked],
-            tuple(self.digests[k] for k in picked.tolist()) if self.digests else (),
-            self.notes + notes,
-        )
+        picked = rows.tolist()
+        digests = tuple(self.digests[k] for k in picked) if self.digests else ()
+        return Table(tuple(self.clips[k] for k in picked), self.maps[rows], digests, self.notes + notes, self.leaks)
