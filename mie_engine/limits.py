@@ -11,6 +11,15 @@ MAX_FACES_PER_IMAGE = 16
 MAX_JPEG_SCANS = 100  # progressive files have about ten
 MAX_CHUNKS = 100_000  # segments of a JPEG, chunks of a PNG
 
+# video
+MAX_VIDEO_PIXELS = 8192 * 4320  # of one picture, before decoding
+MAX_VIDEO_FPS = 10_000.0
+MIN_VIDEO_FPS = 25  # below, a micro-expression has too few frames: a note, not an error
+MAX_FOLDER_FRAMES = 1_000_000
+
+# reading windows out of frames
+MAX_WINDOW_REACH_PX = 2**22  # from the source's centre: positions in 2**-32 px stay in int64
+
 # rendering (the integer definition of kernels/render)
 MIN_SIZE_PX = 32
 MAX_SIZE_PX = 2048

@@ -17,7 +17,7 @@ from ..errors import InputError, UsageError
 from ..models.model_info import ModelInfo
 from ..models.recogniser import DEFAULT, Recogniser
 from ..models.recognisers import SPECS
-from ..runtime.files import read_image_bytes
+from ..runtime.image import read_image_bytes
 from ..types import CLASSES
 from .protocols import Fold, Task
 from .table import Maps

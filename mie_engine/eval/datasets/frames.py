@@ -15,7 +15,7 @@ from ... import _core, kernels
 from ...errors import InputError
 from ...models.face_mesh import FaceMesh
 from ...runtime.decode import check_size, decode_rgb
-from ...runtime.files import read_image_bytes
+from ...runtime.image import read_image_bytes
 from ..table import Clip, Maps, Table
 from .coding import Notes
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import InputError
-from ...runtime.files import read_image_bytes
+from ...runtime.image import read_image_bytes
 from ...types import CLASSES
 from ..table import UNKNOWN, Clip, Maps, Table
 

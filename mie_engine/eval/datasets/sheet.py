@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ... import limits
 from ...errors import EnvironmentProblem, InputError
-from ...runtime.files import read_image_bytes
+from ...runtime.image import read_image_bytes
 
 HEADER_ROWS = 30  # SAMM's header stands in row 14, below its terms of use
 MISSING = frozenset({"", "/", "\\", "?", "-", "nan", "none"})
