@@ -34,6 +34,10 @@ MAX_FRAMES = 512
 MAX_LATTICE_PX = 16384  # from the source's origin: Q16 positions of feature maps stay in int32
 MIN_BLUR_SIGMA, MAX_BLUR_SIGMA = 0.5, 4.0  # lattice px, random fields of feature maps: 13 taps hold 3 deviations
 
+# flow
+MIN_FLOW_SIDE_PX, MAX_FLOW_SIDE_PX = 32, 4096
+MAX_FLOW_PX = 32  # |u|, |v|: more is never found, so it is never answered
+
 # plans
 MAX_CLIPS = 100_000_000
 MAX_SHARD_CLIPS = 10_000

@@ -21,5 +21,7 @@ void bind_align(pybind11::module_& m);
 void bind_geometry(pybind11::module_& m);
 void bind_jpeg(pybind11::module_& m);
 void bind_track(pybind11::module_& m);
+void bind_flow(pybind11::module_& m);
+void bind_flow_maps(pybind11::module_& m);
 void bind_shard(pybind11::module_& m);
 }  // namespace mie

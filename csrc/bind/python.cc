@@ -13,5 +13,7 @@ PYBIND11_MODULE(_core, m) {
     mie::bind_track(m);
     mie::bind_geometry(m);
     mie::bind_jpeg(m);
+    mie::bind_flow(m);
+    mie::bind_flow_maps(m);
     mie::bind_shard(m);
 }
