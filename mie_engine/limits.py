@@ -36,3 +36,11 @@ MAX_CSV_ROWS = 1_000_000
 MAX_CSV_LINE_CHARS = 65_536
 MAX_PLAN_BYTES = 256 * 2**20  # a million identities
 MAX_NAME_CHARS = 255
+
+# recognisers
+MAX_MODEL_BYTES = 2**30  # one file; the largest published network has 560 MB
+MAX_MODEL_INFO_BYTES = 16_384
+MAX_MODEL_CLASSES = 64
+MAX_MODEL_AUS = 64
+MAX_MODEL_MEMBERS = 32  # networks averaged in one file
+MAX_MAPS = 1_000_000  # of one call

@@ -84,6 +84,7 @@ class Session:
         self.provider = provider
         self.inputs = tuple(map(_spec, self._session.get_inputs()))
         self.outputs = tuple(map(_spec, self._session.get_outputs()))
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
 
     @classmethod
     def shipped(cls, name: str, *, provider: str = "cpu", threads: int = 1) -> Session:

@@ -1,0 +1,223 @@
+"""Weights on disk: our safetensors and ONNX files, and the only place that reads published .pth checkpoints."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mie_engine.errors import EnvironmentProblem, InputError
+from mie_engine.limits import MAX_MODEL_BYTES
+
+from .model_info import KEY, ModelInfo
+from .recognisers import build
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+PARITY = 1e-4  # largest difference of a graph's logits to its module's, relative to the largest logit where that is above 1
+
+
+def save(module: nn.Module, info: Mapping[str, Any], path: str | Path) -> None:
+    """Write a network as safetensors, layers under their published names, the description in the metadata.
+
+    Args:
+        module: what recognisers.build or ensemble gave.
+        info: the description; see ModelInfo.
+        path: the file, replaced at once.
+
+    Raises:
+        InputError: the description does not fit the module, or a weight is not finite. EnvironmentProblem: the file cannot be written.
+    """
+    from safetensors.torch import save as to_bytes
+
+    described = ModelInfo.of(info)
+    weights = {_stored(key): value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+    bare = {key: tuple(value.shape) for key, value in _empty(described).state_dict().items()}
+    if {key: tuple(value.shape) for key, value in module.state_dict().items()} != bare:
+        raise InputError(f"description {described.json()} does not fit the network; describe the one that was built")
+    if bad := [key for key, value in weights.items() if not value.isfinite().all()]:
+        raise InputError(f"network has weights that are not finite: {bad[:3]}; train it again")
+    _write(to_bytes(weights, metadata={KEY: described.json()}), Path(path))
+
+
+def load(path: str | Path) -> tuple[nn.Module, ModelInfo]:
+    """Read a network that `save` wrote, in evaluation mode.
+
+    Raises:
+        InputError: not such a file, or its weights do not fit its description.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    from .recogniser import read_limited
+
+    read_limited(path, size_only=True)
+    try:
+        with safe_open(path, framework="pt") as file:
+            info = ModelInfo.parse((file.metadata() or {}).get(KEY), str(path))
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise InputError(f"{path} is not a safetensors file ({error})") from error
+    module = _empty(info)
+    _fill(module, {_module_key(key): value for key, value in weights.items()}, str(path))
+    return module.eval(), info
+
+
+def export_onnx(module: nn.Module, info: Mapping[str, Any], path: str | Path) -> float:
+    """Write a network as one ONNX file of stock operators with a free batch size, after comparing it with the module.
+
+    Args:
+        module: what recognisers.build or ensemble gave; it is exported in evaluation mode and left as it is.
+        info: the description; see ModelInfo.
+        path: the file, replaced at once.
+
+    Returns:
+        The largest difference of its outputs to the module's on 64 random inputs (frame networks: 4), relative to the largest output where
+        that is above 1; at most 1e-4.
+
+    Raises:
+        InputError: the graph differs by more than 1e-4, or the description does not fit. EnvironmentProblem: onnx is missing, or the file
+            cannot be written.
+    """
+    try:
+        import onnx
+        import torch
+    except ImportError as error:
+        raise EnvironmentProblem(f"export needs torch and onnx ({error}); pip install mie-engine[train]") from error
+    described = ModelInfo.of(info)
+    net = copy.deepcopy(module).cpu().float().eval()
+    names = ["maps"] if described.inputs == "maps" else ["onset", "apex"]
+    outputs = ["logits", "au_logits"] if described.aus else ["logits"]
+    count = 64 if described.inputs == "maps" else 4
+    side = described.side
+    images = [torch.randint(0, 256, (count, 3, side, side), generator=torch.Generator().manual_seed(i)).float() for i in range(len(names))]
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the newer exporter is ten times slower and needs another package
+        file = Path(folder, "graph.onnx")
+        named: dict[str, Any] = {
+            "input_names": names,
+            "output_names": outputs,
+            "dynamic_axes": {name: {0: "n"} for name in names + outputs},
+        }
+        torch.onnx.export(net, tuple(x[:2] for x in images), file, dynamo=False, opset_version=17, **named)
+        graph = onnx.load(file)
+        expected = [x for x in net(*images) if x is not None]
+    onnx.helper.set_model_props(graph, {KEY: described.json()})
+    onnx.checker.check_model(graph, full_check=True)
+    data = graph.SerializeToString()
+    if len(data) > MAX_MODEL_BYTES:
+        raise InputError(f"graph has {len(data)} bytes, at most {MAX_MODEL_BYTES} can be loaded again")
+    difference = _difference(data, dict(zip(names, images, strict=True)), dict(zip(outputs, expected, strict=True)))
+    if not difference <= PARITY:
+        raise InputError(f"exported graph differs from the network by {difference:.2g}, at most {PARITY:g} is allowed")
+    _write(data, Path(path))
+    return difference
+
+
+def _difference(data: bytes, images: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
+    import hashlib
+
+    from mie_engine.runtime.session import Session
+
+    session = Session(data, sha256=hashlib.sha256(data).hexdigest())
+    taken = {spec.name for spec in session.inputs}
+    worst = 0.0
+    for part in (slice(0, 1), slice(1, None)):  # the batch size must really be free
+        found = session.run({name: np.ascontiguousarray(image[part].numpy()) for name, image in images.items() if name in taken})
+        for name, value in expected.items():
+            wanted = value[part].numpy()
+            worst = max(worst, float(np.abs(found[name] - wanted).max() / max(1.0, np.abs(wanted).max())))
+    return worst
+
+
+def import_published(path: str | Path, model: str) -> nn.Module:
+    """Read a checkpoint as its authors published it (`<subject>.pth` of a leave-one-subject-out run, too).
+
+    Args:
+        path: a file of torch.save, with a state dict or {"state_dict": one}; nothing in it is executed.
+        model: one of recognisers.NAMES. The number of classes is the file's. A plain ResNet-18 (torchvision names) fills the trunks of
+            branches and apexme and leaves their heads fresh.
+
+    Returns:
+        The network, in evaluation mode.
+
+    Raises:
+        InputError: not a checkpoint of plain tensors, too large, or other keys or shapes than this network's: they are named.
+        UsageError: an unknown model.
+    """
+    import torch
+
+    from .recogniser import read_limited
+
+    read_limited(path, size_only=True)
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # unpickling a hostile file may raise anything
+        raise InputError(f"{path} is not a checkpoint of plain tensors ({str(error).splitlines()[0][:200]})") from error
+    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
+        found = found["state_dict"]
+    if not isinstance(found, dict) or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in found.items()):
+        raise InputError(f"{path} holds no state dict of tensors; save model.state_dict()")
+    weights = {key.removeprefix("module."): value for key, value in found.items()}
+    classes = 3
+    network = build(model, classes)
+    net: Any = network.net
+    trunks = getattr(net, "trunks", ())
+    if trunks and "layer1.0.conv1.weight" in weights:
+        backbone = {key: value for key, value in weights.items() if not key.startswith("fc.")}
+        for trunk in trunks:
+            _fill(getattr(net, trunk), backbone, str(path))
+        return network.eval()
+    last = weights.get(f"{net.head}.weight")
+    if last is not None and last.ndim == 2 and last.shape[0] != classes:
+        network = build(model, max(2, min(int(last.shape[0]), 1000)))
+    _fill(network.net, weights, str(path))
+    return network.eval()
+
+
+def _empty(info: ModelInfo) -> nn.Module:
+    side = info.side if info.model == "robustnet" else None
+    return build(info.model, len(info.classes), info.aus, side=side, width=info.width, members=info.members)
+
+
+def _fill(module: Any, weights: Mapping[str, Tensor], source: str) -> None:
+    """Load weights; a missing, unknown or unfitting one is an InputError that names it. Counters of batch norm may be missing."""
+    own = module.state_dict()
+    missing = [key for key in own if key not in weights and not key.endswith("num_batches_tracked")]
+    unknown = [key for key in weights if key not in own]
+    unfit = [f"{k} {list(weights[k].shape)} for {list(v.shape)}" for k, v in own.items() if k in weights and weights[k].shape != v.shape]
+    broken = [key for key, value in weights.items() if not value.isfinite().all()]
+    faults = {"lacks": missing, "has unknown": unknown, "has other shapes:": unfit, "has numbers that are not finite in": broken}
+    for what, keys in faults.items():
+        if keys:
+            more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
+            raise InputError(f"{source} {what} {', '.join(keys[:5])}{more}; is it this network?")
+    module.load_state_dict(weights, strict=False)
+
+
+def _stored(key: str) -> str:
+    """net.conv1.weight is stored as conv1.weight, members.0.net.conv1.weight as 0.conv1.weight: the published names."""
+    return re.sub(r"^(?:members\.(\d+\.))?(?:net\.)?", r"\1", key)
+
+
+def _module_key(key: str) -> str:
+    """What _stored took away."""
+    first, dot, rest = key.partition(".")
+    member, name = (f"members.{first}.", rest) if first.isdigit() else ("", first + dot + rest)
+    return f"{member}{'' if name.startswith('au.') else 'net.'}{name}"
+
+
+def _write(data: bytes, path: Path) -> None:
+    try:
+        new = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        new.write_bytes(data)
+        os.replace(new, path)
+    except OSError as error:
+        raise EnvironmentProblem(f"{path} cannot be written ({error}); choose another place") from error
