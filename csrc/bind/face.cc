@@ -17,14 +17,6 @@ namespace {
 using Floats = py::array_t<float, py::array::c_style | py::array::forcecast>;
 using Doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
 
-RgbView view_of(const py::array& rgb) {
-    const bool bytes = rgb.dtype().is(py::dtype::of<uint8_t>()) && rgb.ndim() == 3 && rgb.shape(2) == 3;
-    if (!bytes || rgb.shape(0) < 1 || rgb.shape(1) < 1) throw py::value_error("rgb must be uint8 [H, W, 3], not empty");
-    if (rgb.shape(0) > 1 << 30 || rgb.shape(1) > 1 << 30) throw py::value_error("rgb is too large");
-    if (rgb.strides(2) != 1 || rgb.strides(1) != 3) throw py::value_error("rgb must have packed rows: use numpy.ascontiguousarray");
-    return {static_cast<const uint8_t*>(rgb.data()), int(rgb.shape(1)), int(rgb.shape(0)), rgb.strides(0)};
-}
-
 Floats image_array(const float* image, int side) {
     Floats array({1, side, side, 3});
     std::memcpy(array.mutable_data(), image, size_t(array.nbytes()));
@@ -49,19 +41,14 @@ void call(const py::object& network, const float* image, int side, py::ssize_t f
 }
 
 std::vector<FaceFound> find_faces_py(const py::array& rgb, const py::object& run_detector, const py::object& run_landmarks, int max_faces) {
-    const RgbView view = view_of(rgb);
-    const Networks networks{[&](const float* image, float* regressors, float* scores) {
-                                call(run_detector, image, kDetectorSide, kAnchors * kRegressors, regressors, kAnchors, scores);
-                            },
-                            [&](const float* image, float* landmarks, float* presence) {
-                                call(run_landmarks, image, kLandmarkSide, kLandmarks * 3, landmarks, 1, presence);
-                            }};
+    const RgbView view = frame_of(rgb);
+    const Networks networks = networks_of(run_detector, run_landmarks);
     py::gil_scoped_release released;
     return find_faces(view, networks, max_faces);
 }
 
 py::array_t<uint8_t> crop_affine(const py::array& rgb, const Doubles& matrix, int size, int supersample, bool zero_border) {
-    const RgbView view = view_of(rgb);
+    const RgbView view = frame_of(rgb);
     if (matrix.ndim() != 2 || matrix.shape(0) != 2 || matrix.shape(1) != 3) throw py::value_error("matrix must be [2, 3]");
     if (size < 1 || size > 8192) throw py::value_error("size must lie in 1..8192 px");
     Affine to_source;
@@ -75,7 +62,7 @@ py::array_t<uint8_t> crop_affine(const py::array& rgb, const Doubles& matrix, in
 }
 
 py::tuple align_face(const py::array& rgb, const Doubles& landmarks, int size) {
-    const RgbView view = view_of(rgb);
+    const RgbView view = frame_of(rgb);
     if (landmarks.ndim() != 2 || landmarks.shape(0) != kLandmarks || landmarks.shape(1) != 3)
         throw py::value_error("landmarks must be [478, 3]");
     if (size < 1 || size > 8192) throw py::value_error("size must lie in 1..8192 px");
@@ -94,6 +81,23 @@ py::tuple align_face(const py::array& rgb, const Doubles& landmarks, int size) {
 }
 
 }  // namespace
+
+Frame frame_of(const py::array& rgb) {
+    const bool bytes = rgb.dtype().is(py::dtype::of<uint8_t>()) && rgb.ndim() == 3 && rgb.shape(2) == 3;
+    if (!bytes || rgb.shape(0) < 1 || rgb.shape(1) < 1) throw py::value_error("rgb must be uint8 [H, W, 3], not empty");
+    if (rgb.shape(0) > 1 << 30 || rgb.shape(1) > 1 << 30) throw py::value_error("rgb is too large");
+    if (rgb.strides(2) != 1 || rgb.strides(1) != 3) throw py::value_error("rgb must have packed rows: use numpy.ascontiguousarray");
+    return {static_cast<const uint8_t*>(rgb.data()), int(rgb.shape(1)), int(rgb.shape(0)), rgb.strides(0)};
+}
+
+Networks networks_of(const py::object& run_detector, const py::object& run_landmarks) {
+    return {[=](const float* image, float* regressors, float* scores) {
+                call(run_detector, image, kDetectorSide, kAnchors * kRegressors, regressors, kAnchors, scores);
+            },
+            [=](const float* image, float* landmarks, float* presence) {
+                call(run_landmarks, image, kLandmarkSide, kLandmarks * 3, landmarks, 1, presence);
+            }};
+}
 
 void bind_face(py::module_& m) {
     py::class_<FaceFound>(m, "FaceFound", "One face of find_faces.")

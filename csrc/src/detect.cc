@@ -10,35 +10,24 @@
 #include "detect.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <stdexcept>
 
 namespace mie {
 namespace {
 
-constexpr double kMinScore = 0.5, kMinPresence = 0.5, kMinOverlap = 0.3;
+constexpr double kMinScore = 0.5, kMinOverlap = 0.3;
 constexpr double kRoiScale = 1.5;
 constexpr int kFractionBits = 5;  // OpenCV's bilinear warp, which MediaPipe uses, works on a grid of 1/32 px
 constexpr int kPoints = 6;
 
-struct Point {
-    double x, y;
-};
-
-struct Detection {
-    double score;
-    double left, top, right, bottom;
-    std::array<Point, kPoints> points;
-};
-
 double sigmoid(double logit) { return 1.0 / (1.0 + std::exp(-std::clamp(logit, -100.0, 100.0))); }
 
 // Rotated rectangle -> window of side x side px. Corners map to corners: the sample of pixel 0 lies on the rectangle's very corner.
-Affine window(Point centre, double width, double height, Point axis, int side) {
-    const double a = axis.x * width / side, b = -axis.y * height / side;
-    const double c = axis.y * width / side, d = axis.x * height / side;
-    return {{{a, b, centre.x - 0.5 * side * (a + b)}, {c, d, centre.y - 0.5 * side * (c + d)}}};
+Affine window(const Region& r, int side) {
+    const double a = r.axis.x * r.width / side, b = -r.axis.y * r.height / side;
+    const double c = r.axis.y * r.width / side, d = r.axis.x * r.height / side;
+    return {{{a, b, r.centre.x - 0.5 * side * (a + b)}, {c, d, r.centre.y - 0.5 * side * (c + d)}}};
 }
 
 std::vector<float> network_input(const RgbView& image, const Affine& to_source, int side, Border border, float scale, float offset) {
@@ -81,14 +70,6 @@ std::vector<Detection> decode(const float* regressors, const float* scores) {
     return detections;
 }
 
-double overlap(const Detection& a, const Detection& b) {
-    const double width = std::min(a.right, b.right) - std::max(a.left, b.left);
-    const double height = std::min(a.bottom, b.bottom) - std::max(a.top, b.top);
-    if (width <= 0 || height <= 0) return 0;
-    const double both = width * height;
-    return both / ((a.right - a.left) * (a.bottom - a.top) + (b.right - b.left) * (b.bottom - b.top) - both);
-}
-
 // Mean of a group by score, with the score of its best
 Detection blend(const std::vector<Detection>& group) {
     Detection sum{group.front().score, 0, 0, 0, 0, {}};
@@ -121,11 +102,21 @@ std::vector<Detection> suppress(std::vector<Detection> rest) {
     return kept;
 }
 
+}  // namespace
+
+double overlap(const Detection& a, const Detection& b) {
+    const double width = std::min(a.right, b.right) - std::max(a.left, b.left);
+    const double height = std::min(a.bottom, b.bottom) - std::max(a.top, b.top);
+    if (width <= 0 || height <= 0) return 0;
+    const double both = width * height;
+    return both / ((a.right - a.left) * (a.bottom - a.top) + (b.right - b.left) * (b.bottom - b.top) - both);
+}
+
 std::vector<Detection> detect(const RgbView& image, const Networks& networks) {
     // Letterbox: the longer side fills the input, the rest is black
     const double side = std::max(image.width, image.height);
     const Point centre{0.5 * image.width, 0.5 * image.height};
-    const Affine letterbox = window(centre, side, side, {1, 0}, kDetectorSide);
+    const Affine letterbox = window({centre, side, side, {1, 0}}, kDetectorSide);
     const std::vector<float> input = network_input(image, letterbox, kDetectorSide, Border::zero, 1 / 127.5f, -1.0f);
     std::vector<float> regressors(size_t(kAnchors) * kRegressors), scores(kAnchors);
     networks.detector(input.data(), regressors.data(), scores.data());
@@ -141,36 +132,37 @@ std::vector<Detection> detect(const RgbView& image, const Networks& networks) {
     return faces;
 }
 
-FaceFound landmarks_of(const RgbView& image, const Networks& networks, const Detection& d) {
-    // The region of interest: the box, half as large again, turned so that the eyes are level
-    const double dx = d.points[1].x - d.points[0].x, dy = d.points[1].y - d.points[0].y;
+Region region_of(const Detection& face) {
+    const double dx = face.points[1].x - face.points[0].x, dy = face.points[1].y - face.points[0].y;
     const double length = std::sqrt(dx * dx + dy * dy);
     const Point axis = length > 0 ? Point{dx / length, dy / length} : Point{1, 0};
-    const double width = kRoiScale * (d.right - d.left), height = kRoiScale * (d.bottom - d.top);
-    const Affine roi = window({0.5 * (d.left + d.right), 0.5 * (d.top + d.bottom)}, width, height, axis, kLandmarkSide);
+    const Point centre{0.5 * (face.left + face.right), 0.5 * (face.top + face.bottom)};
+    return {centre, kRoiScale * (face.right - face.left), kRoiScale * (face.bottom - face.top), axis};
+}
 
+double landmarks_in(const RgbView& image, const Networks& networks, const Region& region, double (*landmarks)[3]) {
+    const Affine roi = window(region, kLandmarkSide);
     const std::vector<float> input = network_input(image, roi, kLandmarkSide, Border::replicate, 1 / 255.0f, 0.0f);
     std::vector<float> points(size_t(kLandmarks) * 3);
     float presence = 0;
     networks.landmarks(input.data(), points.data(), &presence);
 
-    FaceFound face{d.score, sigmoid(presence), {d.left, d.top, d.right, d.bottom}, {}};
     for (int k = 0; k < kLandmarks; ++k) {
         const double x = points[3 * k], y = points[3 * k + 1], z = points[3 * k + 2];
         if (!std::isfinite(x + y + z)) throw std::runtime_error("the landmark network returned a number that is not finite");
-        for (int row = 0; row < 2; ++row) face.landmarks[k][row] = roi.m[row][0] * x + roi.m[row][1] * y + roi.m[row][2];
-        face.landmarks[k][2] = z * width / kLandmarkSide;
+        for (int row = 0; row < 2; ++row) landmarks[k][row] = roi.m[row][0] * x + roi.m[row][1] * y + roi.m[row][2];
+        landmarks[k][2] = z * region.width / kLandmarkSide;
     }
-    return face;
+    return sigmoid(presence);
 }
-
-}  // namespace
 
 std::vector<FaceFound> find_faces(const RgbView& image, const Networks& networks, int max_faces) {
     std::vector<FaceFound> faces;
     const std::vector<Detection> detections = detect(image, networks);
     for (size_t i = 0; i < detections.size() && int(i) < max_faces; ++i) {
-        const FaceFound face = landmarks_of(image, networks, detections[i]);
+        const Detection& d = detections[i];
+        FaceFound face{d.score, 0, {d.left, d.top, d.right, d.bottom}, {}};
+        face.presence = landmarks_in(image, networks, region_of(d), face.landmarks);
         if (face.presence >= kMinPresence) faces.push_back(face);
     }
     return faces;

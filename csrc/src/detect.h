@@ -1,5 +1,6 @@
 // Faces in an image: BlazeFace boxes, then 478 FaceMesh landmarks each. The networks are the caller's.
 #pragma once
+#include <array>
 #include <functional>
 #include <vector>
 
@@ -19,6 +20,35 @@ struct Networks {
     // image [256][256][3] in 0..1 -> landmarks [478][3] in px of that image, presence as a logit
     std::function<void(const float* image, float* landmarks, float* presence)> landmarks;
 };
+
+struct Point {
+    double x, y;
+};
+
+struct Detection {
+    double score;
+    double left, top, right, bottom;  // px
+    std::array<Point, 6> points;      // right eye, left eye, nose, mouth, ears; px
+};
+
+// Boxes of BlazeFace, largest first.
+std::vector<Detection> detect(const RgbView& image, const Networks& networks);
+
+double overlap(const Detection& a, const Detection& b);  // intersection over union of the boxes, 0..1
+
+// What the landmark network looks at: a rectangle whose width runs along the unit vector `axis`. px
+struct Region {
+    Point centre;
+    double width, height;
+    Point axis;
+};
+
+Region region_of(const Detection& face);  // half as large again as the box, turned so that the eyes are level
+
+// Landmarks (px; z in the scale of x, smaller is nearer) of the face in a region; returns the network's belief in it, 0..1.
+double landmarks_in(const RgbView& image, const Networks& networks, const Region& region, double (*landmarks)[3]);
+
+constexpr double kMinPresence = 0.5;  // below, there is no face
 
 struct FaceFound {
     double score;                     // of the detector, 0.5..1

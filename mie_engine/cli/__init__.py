@@ -12,6 +12,7 @@ import typer
 
 from ..errors import MieError
 from . import bench, doctor, synth
+from . import eval as evaluation
 
 app = typer.Typer(
     name="mie",
@@ -22,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("synth")(synth.synth)
+app.command("eval")(evaluation.evaluate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(bench.app, name="bench")
 

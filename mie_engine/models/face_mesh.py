@@ -51,13 +51,15 @@ class FaceMesh:
 
         Source: MediaPipe face_landmarker, image mode; agrees with it to 0.02 % of the inter-ocular distance.
         """
-        found: list[Any] = _core.find_faces(rgb, self._run_detector, self._run_landmarks, max_faces)
+        found: list[Any] = _core.find_faces(rgb, self.run_detector, self.run_landmarks, max_faces)
         return found
 
-    def _run_detector(self, image: np.ndarray[Any, Any]) -> tuple[Any, Any]:
+    def run_detector(self, image: np.ndarray[Any, Any]) -> tuple[Any, Any]:
+        """BlazeFace: float32 [1, 128, 128, 3] in -1..1 -> regressors [1, 896, 16] in px, scores [1, 896, 1] as logits."""
         outputs = self._detector.run({"input": image})
         return outputs["regressors"], outputs["classificators"]
 
-    def _run_landmarks(self, image: np.ndarray[Any, Any]) -> tuple[Any, Any]:
+    def run_landmarks(self, image: np.ndarray[Any, Any]) -> tuple[Any, Any]:
+        """FaceMesh V2: float32 [1, 256, 256, 3] in 0..1 -> landmarks (478 x 3) in px of that image, presence as a logit."""
         outputs = self._landmarks.run({"input_12": image})
         return outputs["Identity"], outputs["Identity_1"]

@@ -1,16 +1,14 @@
 """features: one 28x28 (u, v, strain) map per sample, without a pixel in between: the exact flow under the nuisances of real recordings.
 
-Recipe and layout: the crop has level eyes at (.275, .265) and (.725, .265) and the mouth at y = .69, x and y scaled separately.
+The layout of the map is that of the crop which the recogniser sees, csrc/src/layout_crop.h.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from .. import kernels
+from .. import _core, kernels
 from .action_units import UNIT_INDEX
 from .faces import Face
 from .nuisance import RELATIVE, Nuisances, nuisance
@@ -19,8 +17,6 @@ from .rig import Rig
 from .rows import Rows
 
 LATTICE = 56  # samples a side; 2x2 of them make one pixel of the map
-EYES_X, EYES_Y, MOUTH_Y = (0.275, 0.725), 0.265, 0.69  # of the crop's side
-RIGHT_EYE, LEFT_EYE, MOUTH = (33, 133), (362, 263), (61, 291)  # corners; the subject's right is on the left of the image
 
 
 def feature_maps(plan: Plan, face: Face, rows: Rows, backend: str = "auto") -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
@@ -66,16 +62,11 @@ def feature_maps(plan: Plan, face: Face, rows: Rows, backend: str = "auto") -> t
 
 def _lattice(face: Face, drawn: Nuisances) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int16]]:
     """Where the lattice lies in the face's pixels (Q16, [N, 6]) and what turns px into lattice px (Q12, [N, 4])."""
-    points: Any = face.landmarks_px
-    right, left, mouth = (points[list(pair), :2].mean(0) for pair in (RIGHT_EYE, LEFT_EYE, MOUTH))
-    step_x = (left[0] - right[0]) / ((EYES_X[1] - EYES_X[0]) * LATTICE)  # source px per lattice px
-    step_y = (mouth[1] - (left[1] + right[1]) / 2) / ((MOUTH_Y - EYES_Y) * LATTICE)
-    x0 = right[0] - EYES_X[0] * LATTICE * step_x  # the crop's corner
-    y0 = (left[1] + right[1]) / 2 - EYES_Y * LATTICE * step_y
+    crop = _core.layout_crop(face.landmarks_px, LATTICE)  # lattice px -> source px; the face's own crop is level already
+    centre, step_px = crop @ [(LATTICE - 1) / 2, (LATTICE - 1) / 2, 1], crop.diagonal()
     scale, shift = drawn.geometry[:, :2], 2 * drawn.geometry[:, 2:]  # the shift is given at 28x28
-    step = np.array([step_x, step_y]) / scale
-    middle = LATTICE / 2
-    origin = np.array([x0, y0]) + np.array([step_x, step_y]) * middle + step * (0.5 - middle - shift)
+    step = step_px / scale
+    origin = centre + step * (0.5 - LATTICE / 2 - shift)
     zero = np.zeros(len(scale))
     lattice = np.stack([origin[:, 0], origin[:, 1], step[:, 0], zero, zero, step[:, 1]], 1)
     turn = np.stack([1 / step[:, 0], zero, zero, 1 / step[:, 1]], 1)

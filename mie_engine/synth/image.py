@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,67 +11,11 @@ import numpy as np
 
 from mie_engine import limits
 from mie_engine.errors import InputError, RangeError, ShapeError
-from mie_engine.synth.decode import check_size, decode_rgb, to_rgb8
+from mie_engine.runtime.decode import check_size, to_rgb8
+from mie_engine.runtime.files import StrPath
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 PLAN_FILE, PREVIEW_FILE = "plan.json", "preview.png"  # of a dataset: what shows that a picture is its contact sheet
-
-StrPath = str | os.PathLike[str]
-
-
-def load_rgb(path: StrPath) -> np.ndarray[Any, Any]:
-    """Read a JPEG, PNG or WebP file, told apart by content.
-
-    Args:
-        path: a regular file within limits.MAX_IMAGE_BYTES and limits.MAX_IMAGE_PIXELS; the header is checked before decoding.
-
-    Returns:
-        uint8 [H, W, 3] RGB, upright (EXIF orientation applied; an unreadable EXIF block counts as none). Grey, palette, CMYK and
-        16-bit images are converted (16 bits scaled and rounded), transparency is laid over mid-grey, colour profiles are ignored,
-        of several pictures in one JPEG (depth or gain maps of telephones) the first is taken.
-
-    Raises:
-        InputError: naming the file: unreadable, another format, too large, truncated, damaged, or an animation.
-    """
-    return decode_rgb(read_image_bytes(path), str(path))
-
-
-def read_image_bytes(path: StrPath) -> bytes:
-    """Read a regular file of at most limits.MAX_IMAGE_BYTES; never blocks on a pipe or a device.
-
-    Args:
-        path: the file.
-
-    Returns:
-        Its content, not empty.
-
-    Raises:
-        InputError: missing, unreadable, not a regular file, empty or too large.
-    """
-    allowed = limits.MAX_IMAGE_BYTES
-    try:
-        _check_regular(os.stat(path), path)  # before opening, which on a device may already have effects
-        # Non-blocking, and checked again: between the two calls the name may have become a pipe.
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-        with open(os.open(path, flags), "rb") as file:
-            _check_regular(os.fstat(file.fileno()), path)
-            data = file.read(allowed + 1)
-    except InputError:
-        raise
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise InputError(f"{str(path)!r}: cannot be read ({error})") from error
-    if not data:
-        raise InputError(f"{path}: the file is empty")
-    if len(data) > allowed:
-        raise InputError(f"{path}: more than {allowed} bytes; make the image smaller")
-    return data
-
-
-def _check_regular(status: os.stat_result, path: StrPath) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{path}: not a regular file; give an image file")
-    if status.st_size > limits.MAX_IMAGE_BYTES:
-        raise InputError(f"{path}: {status.st_size} bytes, at most {limits.MAX_IMAGE_BYTES} are allowed; make the image smaller")
 
 
 def as_rgb(array: object) -> np.ndarray[Any, Any]:
