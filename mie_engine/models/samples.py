@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,10 @@ import numpy.typing as npt
 
 from mie_engine.errors import InputError, RangeError, ShapeError, UsageError
 from mie_engine.limits import MAX_PLAN_BYTES, MAX_SAMPLE_BYTES
+from mie_engine.runtime.decode import decode_rgb
 from mie_engine.types import CLASSES
+
+from .pairs import prepared
 
 CD6ME_AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17)
 """The action units of the cross-dataset protocol (Varanka et al., arXiv 2211.11425)."""
@@ -59,18 +64,33 @@ class Samples:
         if any(p.maps.shape[1:] != first.maps.shape[1:] or p.aus != first.aus or (p.au is None) != (first.au is None) for p in parts):
             raise ShapeError("samples differ in the size of their maps or in their action units: train on one after the other")
         au = None if first.au is None else np.concatenate([p.au for p in parts if p.au is not None])
-        names = [sum((getattr(p, name) for p in parts), []) for name in ("subject", "group")]
-        return Samples(np.concatenate([p.maps for p in parts]), np.concatenate([p.label for p in parts]), au, *names, first.aus)
+        subject, group = [s for p in parts for s in p.subject], [g for p in parts for g in p.group]
+        return Samples(np.concatenate([p.maps for p in parts]), np.concatenate([p.label for p in parts]), au, subject, group, first.aus)
+
+    @property
+    def sha256(self) -> str:
+        """Of maps, labels and action units: what was learnt from."""
+        digest = hashlib.sha256()
+        for array in (self.maps, self.label, self.au):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
 
 def read_dataset(
-    folder: str | Path, *, side: int = 28, aus: tuple[int, ...] = CD6ME_AUS, progress: Progress = lambda samples, size: None
+    folder: str | Path,
+    *,
+    inputs: str = "maps",
+    side: int = 28,
+    aus: tuple[int, ...] = CD6ME_AUS,
+    progress: Progress = lambda samples, size: None,
 ) -> tuple[Samples, str]:
-    """Read a synthesised dataset.
+    """Read a synthesised dataset: its maps as they are, its pairs and clips through the engine's own flow or as frames.
 
     Args:
-        folder: a finished dataset of content features.
-        side: of the maps, px.
+        folder: a finished dataset of any content; features serve maps of 28 px only.
+        inputs: "maps" or "frames", see Samples.
+        side: of maps or frames, px.
         aus: action units whose presence at the drawn apex becomes a label.
         progress: called with samples and bytes read.
 
@@ -82,31 +102,54 @@ def read_dataset(
     """
     folder = Path(folder)
     facts = _facts(folder)
-    if facts["content"] != "features" or side != 28:
-        raise UsageError(f"{folder} holds {facts['content']}, maps of {side} px are asked: synthesise content features, of 28 px.")
-    count = facts["clips"]
-    if count * side * side * 3 > MAX_SAMPLE_BYTES:
-        raise RangeError(f"{folder}: {count} samples of {side} px need more than {MAX_SAMPLE_BYTES / 1e9:.0f} GB: make fewer.")
-    maps = np.empty((count, side, side, 3), np.uint8)
-    label, subject, units = np.empty(count, np.int64), [], []
-    at = 0
+    if facts["content"] == "features" and (inputs, side) != ("maps", 28):
+        raise UsageError(f"{folder} holds maps of 28 px, {inputs} of {side} px are asked: synthesise content pair or clip.")
+    count, shape = facts["clips"], (side, side, 3) if inputs == "maps" else (2, side, side, 3)
+    if count * math.prod(shape) > MAX_SAMPLE_BYTES:
+        raise RangeError(f"{folder}: {count} samples of {list(shape)} need more than {MAX_SAMPLE_BYTES / 1e9:.0f} GB: make fewer.")
+    maps = np.empty((count, *shape), np.uint8)
+    label, subject, units, at = np.empty(count, np.int64), [], [], 0
     for shard in range(facts["shards"]):
-        table, names, tar = _shard(folder, shard)
-        for row in table:
-            offset, size = row["offsets"][0], row["sizes"][0]
-            if at == count or not 0 <= offset <= offset + size <= len(tar):
-                raise InputError(f"{folder}: shard {shard:06d} does not fit its index: make the dataset again.")
-            maps[at] = _map(tar[offset : offset + size], side, f"{folder}: sample {row['key']}")
-            label[at] = row["label3"]
+        rows, names, tar = _shard(folder, shard)
+        for row, image in zip(rows, _images(folder, facts["content"], rows, tar, inputs, side), strict=True):
+            if at == count:
+                raise InputError(f"{folder} holds more than its {count} samples: make the dataset again.")
+            maps[at], label[at] = image, row["label3"]
             subject.append(row["identity"])
             units.append(row["au_apex"])
             at += 1
-        progress(len(table), len(tar))
+            progress(1, image.nbytes)
     if at != count:
         raise InputError(f"{folder} holds {at} of {count} samples: run the command that made it again.")
     intensity, numbers = np.array(units), np.array([int(name.strip("AULR")) for name in names])
     au = np.stack([(intensity[:, numbers == number] > 0).any(1) for number in aus], 1).astype(np.float32)
     return Samples(maps, label, au, subject, ["synthetic"] * count, aus), facts["plan_hash"]
+
+
+def _images(folder: Path, content: str, rows: list[dict[str, Any]], tar: bytes, inputs: str, side: int) -> Iterator[npt.NDArray[np.uint8]]:
+    """What a network takes of every row of a shard."""
+
+    def member(row: dict[str, Any], k: int) -> bytes:
+        try:
+            offset, size = row["offsets"][k], row["sizes"][k]
+        except IndexError:
+            offset, size = -1, 0
+        if not 0 <= offset <= offset + size <= len(tar):
+            raise InputError(f"{folder}: sample {row['key']} does not lie in its shard: make the dataset again.")
+        return tar[offset : offset + size]
+
+    if content == "features":
+        yield from (_map(member(row, 0), side, f"{folder}: sample {row['key']}") for row in rows)
+        return
+
+    def pair(row: dict[str, Any]) -> tuple[Any, Any]:
+        onset, apex = (decode_rgb(member(row, k), f"{folder}: sample {row['key']}") for k in (0, row["apex_frame"]))
+        return onset, apex
+
+    for row, image in zip(rows, prepared(map(pair, rows), inputs, side), strict=True):
+        if image is None:
+            raise InputError(f"{folder}: the onset of sample {row['key']} shows no face: make the dataset of clearer photographs.")
+        yield image
 
 
 def _facts(folder: Path) -> dict[str, Any]:
@@ -128,7 +171,7 @@ def _shard(folder: Path, shard: int) -> tuple[list[dict[str, Any]], list[str], b
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    wanted = ["key", "identity", "label3", "au_apex", "offsets", "sizes"]
+    wanted = ["key", "identity", "label3", "apex_frame", "au_apex", "offsets", "sizes"]
     try:
         table = pq.read_table(folder / f"{shard:06d}.parquet", columns=wanted)
         names = (table.schema.metadata or {})[b"units"].decode().split(",")

@@ -5,9 +5,10 @@ Nothing is selected: no epoch by a score, no seed by a score. On the CPU the sam
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,10 @@ class TrainRecipe:
             raise RangeError(f"dropout is {self.dropout}, allowed are shares from 0 to below 1.")
 
 
+DEFAULT_RECIPE = TrainRecipe(members=3)
+"""How the shipped recogniser is trained; its data: synth.default_data."""
+
+
 @dataclass(frozen=True)
 class Trained:
     """Trained networks of one kind (several are averaged), their description for checkpoint.save, and curves: a row an epoch and member."""
@@ -80,6 +85,7 @@ def train(
     *,
     start: Trained | None = None,
     device: str = "cpu",
+    threads: int = 1,
     progress: Callable[[int, int], None] = lambda samples, size: None,
 ) -> Trained:
     """Train a recogniser and return it as it is after the last epoch.
@@ -90,6 +96,7 @@ def train(
         model: one of recognisers.NAMES.
         start: go on from these networks instead of fresh ones; they are left as they are. The recipe's members and width are theirs.
         device: "cpu" or "cuda"; runs there or raises.
+        threads: of torch on the CPU; another number rounds differently.
         progress: called with the samples learnt from, twice.
 
     Raises:
@@ -110,8 +117,7 @@ def train(
         raise UsageError(f"the samples have {samples.maps.shape[-2]} px and units {samples.aus}, the network was begun with {info}")
     members, curves = [], [] if start is None else list(start.curves)
     for member in range(recipe.members if start is None else len(start.members)):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(recipe.seed + member)
+        with _seeded(recipe.seed + member, threads):
             if start is None:
                 net = build(model, len(CLASSES), info["aus"], side=info["side"] if model == "robustnet" else None, width=recipe.width)
             else:
@@ -122,6 +128,23 @@ def train(
         curves += [{"member": member, "part": 1 if start is None else 2, **row} for row in rows]
         members.append(net.cpu().eval())
     return Trained(members, info, curves)
+
+
+@contextlib.contextmanager
+def _seeded(seed: int, threads: int) -> Iterator[None]:
+    """Torch as if alone: its random numbers, threads and choice of algorithms are put back afterwards."""
+    import torch
+
+    before, were = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng():
+        try:
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(True, warn_only=True)
+            torch.manual_seed(seed)
+            yield
+        finally:
+            torch.set_num_threads(before)
+            torch.use_deterministic_algorithms(were)
 
 
 def _info(samples: Samples, recipe: TrainRecipe, model: str) -> dict[str, Any]:
@@ -150,13 +173,14 @@ def _epochs(net: Any, samples: Samples, recipe: TrainRecipe, device: str, progre
     rows = []
     for epoch in range(recipe.epochs):
         order, total = torch.randperm(len(samples)), np.zeros(3)
-        for chosen in order[: steps * recipe.batch].split(recipe.batch):
+        for chosen in order[: steps * recipe.batch].view(steps, recipe.batch):
             target = label[chosen].to(device)
             logits, found = net(*images_of(maps[chosen].to(device), mirrored=torch.rand(len(chosen)) < 0.5 if recipe.flip else None))
             class_loss = functional.cross_entropy(logits, target, label_smoothing=recipe.label_smoothing)
             au_loss = functional.binary_cross_entropy_with_logits(found, au[chosen].to(device)) if au is not None else class_loss * 0
             optimiser.zero_grad()
-            (class_loss + recipe.au_weight * au_loss).backward()
+            loss: Any = class_loss + recipe.au_weight * au_loss
+            loss.backward()
             optimiser.step()
             schedule.step()
             total += [float(class_loss.detach()), float(au_loss.detach()), float((logits.argmax(1) == target).float().mean())]
