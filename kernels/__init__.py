@@ -1,5 +1,7 @@
 """The ops: one folder each, one file per backend. `backends(op)` lists what runs here, `explain(op)` says why the rest does not."""
 
+from .align.op import align
+from .flow.op import flow
 from .jpeg.op import encode_jpeg
 from .registry import SIMD, backends, choose, explain, simd_level
 from .render.motion import features, motion
@@ -10,11 +12,13 @@ __all__ = [
     "SIMD",
     "RenderSource",
     "Rendered",
+    "align",
     "backends",
     "choose",
     "encode_jpeg",
     "explain",
     "features",
+    "flow",
     "motion",
     "noise_word",
     "render",

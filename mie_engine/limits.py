@@ -11,6 +11,15 @@ MAX_FACES_PER_IMAGE = 16
 MAX_JPEG_SCANS = 100  # progressive files have about ten
 MAX_CHUNKS = 100_000  # segments of a JPEG, chunks of a PNG
 
+# video
+MAX_VIDEO_PIXELS = 8192 * 4320  # of one picture, before decoding
+MAX_VIDEO_FPS = 10_000.0
+MIN_VIDEO_FPS = 25  # below, a micro-expression has too few frames: a note, not an error
+MAX_FOLDER_FRAMES = 1_000_000
+
+# reading windows out of frames
+MAX_WINDOW_REACH_PX = 2**22  # from the source's centre: positions in 2**-32 px stay in int64
+
 # rendering (the integer definition of kernels/render)
 MIN_SIZE_PX = 32
 MAX_SIZE_PX = 2048
@@ -24,6 +33,10 @@ MIN_FRAMES = 2
 MAX_FRAMES = 512
 MAX_LATTICE_PX = 16384  # from the source's origin: Q16 positions of feature maps stay in int32
 MIN_BLUR_SIGMA, MAX_BLUR_SIGMA = 0.5, 4.0  # lattice px, random fields of feature maps: 13 taps hold 3 deviations
+
+# flow
+MIN_FLOW_SIDE_PX, MAX_FLOW_SIDE_PX = 32, 4096
+MAX_FLOW_PX = 32  # |u|, |v|: more is never found, so it is never answered
 
 # plans
 MAX_CLIPS = 100_000_000

@@ -21,6 +21,7 @@ MAY_IMPORT = {
 }
 FORBIDDEN_OUTSIDE = {
     "torch": {"models"},
+    "av": {"recog"},
     "cv2": {"bench"},
     "skimage": {"bench"},
     "scipy": {"bench"},

@@ -9,15 +9,19 @@
 
 namespace mie {
 SimdLevel level_of(const std::string& name);  // "scalar", "avx2" or "avx512"; raises where the processor lacks it
-Frame frame_of(const pybind11::array& rgb);   // view of uint8 [H, W, 3]; raises on anything else
+// Views of uint8 [H, W, 3], [H, W] or a tuple (Y, U, V) or (Y, UV), which must outlive the frame; raises on anything else.
+Frame frame_of(const pybind11::object& planes, bool full_range);
 // Python callables, float32 [1, side, side, 3] -> a pair of arrays; called with the GIL held
 Networks networks_of(const pybind11::object& run_detector, const pybind11::object& run_landmarks);
 
 void bind_render(pybind11::module_& m);
 void bind_motion(pybind11::module_& m);
 void bind_face(pybind11::module_& m);
+void bind_align(pybind11::module_& m);
 void bind_geometry(pybind11::module_& m);
 void bind_jpeg(pybind11::module_& m);
 void bind_track(pybind11::module_& m);
+void bind_flow(pybind11::module_& m);
+void bind_flow_maps(pybind11::module_& m);
 void bind_shard(pybind11::module_& m);
 }  // namespace mie

@@ -41,28 +41,14 @@ void call(const py::object& network, const float* image, int side, py::ssize_t f
 }
 
 std::vector<FaceFound> find_faces_py(const py::array& rgb, const py::object& run_detector, const py::object& run_landmarks, int max_faces) {
-    const RgbView view = frame_of(rgb);
+    const Frame view = frame_of(rgb, true);
     const Networks networks = networks_of(run_detector, run_landmarks);
     py::gil_scoped_release released;
     return find_faces(view, networks, max_faces);
 }
 
-py::array_t<uint8_t> crop_affine(const py::array& rgb, const Doubles& matrix, int size, int supersample, bool zero_border) {
-    const RgbView view = frame_of(rgb);
-    if (matrix.ndim() != 2 || matrix.shape(0) != 2 || matrix.shape(1) != 3) throw py::value_error("matrix must be [2, 3]");
-    if (size < 1 || size > 8192) throw py::value_error("size must lie in 1..8192 px");
-    Affine to_source;
-    std::memcpy(to_source.m, matrix.data(), sizeof to_source.m);
-    py::array_t<uint8_t> target({size, size, 3});
-    uint8_t* pixels = target.mutable_data();
-    py::gil_scoped_release released;
-    const int samples = supersample > 0 ? supersample : supersample_for(to_source);
-    warp(view, {to_source, size, samples, 8, zero_border ? Border::zero : Border::replicate}, pixels);
-    return target;
-}
-
 py::tuple align_face(const py::array& rgb, const Doubles& landmarks, int size) {
-    const RgbView view = frame_of(rgb);
+    const Frame view = frame_of(rgb, true);
     if (landmarks.ndim() != 2 || landmarks.shape(0) != kLandmarks || landmarks.shape(1) != 3)
         throw py::value_error("landmarks must be [478, 3]");
     if (size < 1 || size > 8192) throw py::value_error("size must lie in 1..8192 px");
@@ -81,14 +67,6 @@ py::tuple align_face(const py::array& rgb, const Doubles& landmarks, int size) {
 }
 
 }  // namespace
-
-Frame frame_of(const py::array& rgb) {
-    const bool bytes = rgb.dtype().is(py::dtype::of<uint8_t>()) && rgb.ndim() == 3 && rgb.shape(2) == 3;
-    if (!bytes || rgb.shape(0) < 1 || rgb.shape(1) < 1) throw py::value_error("rgb must be uint8 [H, W, 3], not empty");
-    if (rgb.shape(0) > 1 << 30 || rgb.shape(1) > 1 << 30) throw py::value_error("rgb is too large");
-    if (rgb.strides(2) != 1 || rgb.strides(1) != 3) throw py::value_error("rgb must have packed rows: use numpy.ascontiguousarray");
-    return {static_cast<const uint8_t*>(rgb.data()), int(rgb.shape(1)), int(rgb.shape(0)), rgb.strides(0)};
-}
 
 Networks networks_of(const py::object& run_detector, const py::object& run_landmarks) {
     return {[=](const float* image, float* regressors, float* scores) {
@@ -109,9 +87,6 @@ void bind_face(py::module_& m) {
             "landmarks", [](const FaceFound& f) { return Doubles({kLandmarks, 3}, &f.landmarks[0][0]); }, "float64 [478, 3], px");
     m.def("find_faces", &find_faces_py, py::arg("rgb"), py::arg("run_detector"), py::arg("run_landmarks"), py::arg("max_faces"),
           "Faces of uint8 [H, W, 3], largest first; each network maps float32 [1, N, N, 3] to a pair of arrays.");
-    m.def("crop_affine", &crop_affine, py::arg("rgb"), py::arg("matrix"), py::arg("size"), py::arg("supersample") = 0,
-          py::arg("zero_border") = false,
-          "uint8 [size, size, 3] read through matrix [2, 3], output px -> source px; supersample 0 chooses ceil(scale).");
     m.def("align_face", &align_face, py::arg("rgb"), py::arg("landmarks"), py::arg("size"),
           "The aligned crop uint8 [size, size, 3] and the landmarks float64 [478, 3] in its pixels.");
 }

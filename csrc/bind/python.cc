@@ -9,8 +9,11 @@ PYBIND11_MODULE(_core, m) {
     mie::bind_render(m);
     mie::bind_motion(m);
     mie::bind_face(m);
+    mie::bind_align(m);
     mie::bind_track(m);
     mie::bind_geometry(m);
     mie::bind_jpeg(m);
+    mie::bind_flow(m);
+    mie::bind_flow_maps(m);
     mie::bind_shard(m);
 }

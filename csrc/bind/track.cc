@@ -12,8 +12,8 @@ namespace {
 using Doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
 
 // The callables that Networks holds are Python's: the tracker lives and dies with the GIL held, and lets go of it to push.
-const std::vector<TrackedFace>& push(FaceTracker& tracker, const py::array& rgb, double time_s) {
-    const Frame frame = frame_of(rgb);
+const std::vector<TrackedFace>& push(FaceTracker& tracker, const py::object& planes, bool full_range, double time_s) {
+    const Frame frame = frame_of(planes, full_range);
     py::gil_scoped_release released;
     return tracker.push(frame, time_s);
 }
@@ -39,7 +39,7 @@ void bind_track(py::module_& m) {
                  return FaceTracker(networks_of(run_detector, run_landmarks), {max_faces, landmark_interval_s});
              }),
              py::arg("run_detector"), py::arg("run_landmarks"), py::arg("max_faces"), py::arg("landmark_interval_s"))
-        .def("push", &push, py::arg("rgb"), py::arg("time_s"), py::return_value_policy::copy);
+        .def("push", &push, py::arg("planes"), py::arg("full_range"), py::arg("time_s"), py::return_value_policy::copy);
     m.def("layout_crop", &layout_crop_py, py::arg("landmarks"), py::arg("size"), "float64 [2, 3], crop px -> image px.");
 }
 

@@ -30,11 +30,9 @@ Affine window(const Region& r, int side) {
     return {{{a, b, r.centre.x - 0.5 * side * (a + b)}, {c, d, r.centre.y - 0.5 * side * (c + d)}}};
 }
 
-std::vector<float> network_input(const RgbView& image, const Affine& to_source, int side, Border border, float scale, float offset) {
-    std::vector<uint8_t> samples(size_t(side) * side * 3);
-    std::vector<float> input(samples.size());
-    warp(image, {to_source, side, 1, kFractionBits, border}, samples.data());
-    normalise(samples.data(), int64_t(samples.size()), scale, offset, input.data());
+std::vector<float> network_input(const Frame& image, const Affine& to_source, int side, Border border, float scale, float offset) {
+    std::vector<float> input(size_t(side) * side * 3);
+    align_float(image, {to_source, side, 1, kFractionBits, border}, Layout::hwc, scale, offset, input.data());
     return input;
 }
 
@@ -112,7 +110,7 @@ double overlap(const Detection& a, const Detection& b) {
     return both / ((a.right - a.left) * (a.bottom - a.top) + (b.right - b.left) * (b.bottom - b.top) - both);
 }
 
-std::vector<Detection> detect(const RgbView& image, const Networks& networks) {
+std::vector<Detection> detect(const Frame& image, const Networks& networks) {
     // Letterbox: the longer side fills the input, the rest is black
     const double side = std::max(image.width, image.height);
     const Point centre{0.5 * image.width, 0.5 * image.height};
@@ -140,7 +138,7 @@ Region region_of(const Detection& face) {
     return {centre, kRoiScale * (face.right - face.left), kRoiScale * (face.bottom - face.top), axis};
 }
 
-double landmarks_in(const RgbView& image, const Networks& networks, const Region& region, double (*landmarks)[3]) {
+double landmarks_in(const Frame& image, const Networks& networks, const Region& region, double (*landmarks)[3]) {
     const Affine roi = window(region, kLandmarkSide);
     const std::vector<float> input = network_input(image, roi, kLandmarkSide, Border::replicate, 1 / 255.0f, 0.0f);
     std::vector<float> points(size_t(kLandmarks) * 3);
@@ -156,7 +154,7 @@ double landmarks_in(const RgbView& image, const Networks& networks, const Region
     return sigmoid(presence);
 }
 
-std::vector<FaceFound> find_faces(const RgbView& image, const Networks& networks, int max_faces) {
+std::vector<FaceFound> find_faces(const Frame& image, const Networks& networks, int max_faces) {
     std::vector<FaceFound> faces;
     const std::vector<Detection> detections = detect(image, networks);
     for (size_t i = 0; i < detections.size() && int(i) < max_faces; ++i) {

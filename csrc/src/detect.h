@@ -4,7 +4,7 @@
 #include <functional>
 #include <vector>
 
-#include "image.h"
+#include "kernels/align/align.h"
 
 namespace mie {
 
@@ -32,7 +32,7 @@ struct Detection {
 };
 
 // Boxes of BlazeFace, largest first.
-std::vector<Detection> detect(const RgbView& image, const Networks& networks);
+std::vector<Detection> detect(const Frame& image, const Networks& networks);
 
 double overlap(const Detection& a, const Detection& b);  // intersection over union of the boxes, 0..1
 
@@ -46,7 +46,7 @@ struct Region {
 Region region_of(const Detection& face);  // half as large again as the box, turned so that the eyes are level
 
 // Landmarks (px; z in the scale of x, smaller is nearer) of the face in a region; returns the network's belief in it, 0..1.
-double landmarks_in(const RgbView& image, const Networks& networks, const Region& region, double (*landmarks)[3]);
+double landmarks_in(const Frame& image, const Networks& networks, const Region& region, double (*landmarks)[3]);
 
 constexpr double kMinPresence = 0.5;  // below, there is no face
 
@@ -59,6 +59,6 @@ struct FaceFound {
 
 // Faces, largest box first; only the max_faces largest boxes are given to the landmark network.
 // Follows MediaPipe's face_landmarker graph in image mode (mediapipe/tasks/cc/vision/face_landmarker).
-std::vector<FaceFound> find_faces(const RgbView& image, const Networks& networks, int max_faces);
+std::vector<FaceFound> find_faces(const Frame& image, const Networks& networks, int max_faces);
 
 }  // namespace mie

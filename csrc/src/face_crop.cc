@@ -43,8 +43,8 @@ FaceCrop face_crop(const double (*landmarks)[3], int size) {
     return {to_source, s, ux, uy, cx, cy, size};
 }
 
-void cut(const RgbView& image, const FaceCrop& crop, uint8_t* target) {
-    warp(image, {crop.to_source, crop.size, supersample_for(crop.to_source), kFractionBits, Border::replicate}, target);
+void cut(const Frame& image, const FaceCrop& crop, uint8_t* target) {
+    align_rgb(image, {crop.to_source, crop.size, supersample_for(crop.to_source), kFractionBits, Border::replicate}, target);
 }
 
 }  // namespace mie

@@ -23,6 +23,6 @@ struct FaceCrop {
 FaceCrop face_crop(const double (*landmarks)[3], int size);
 
 // The pixels of a crop, antialiased; outside the image its edge is repeated. target uint8 [size][size][3].
-void cut(const RgbView& image, const FaceCrop& crop, uint8_t* target);
+void cut(const Frame& image, const FaceCrop& crop, uint8_t* target);
 
 }  // namespace mie

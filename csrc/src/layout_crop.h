@@ -1,6 +1,6 @@
 // The crop that flow, energy and feature maps share: eyes and mouth at fixed places, x and y scaled separately.
 #pragma once
-#include "image.h"
+#include "kernels/align/align.h"
 
 namespace mie {
 

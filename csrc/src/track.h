@@ -6,8 +6,6 @@
 
 namespace mie {
 
-using Frame = RgbView;
-
 struct TrackOptions {
     int max_faces = 2;
     double landmark_interval_s = 0.1;  // landmarks say where the crop lies, the flow says what moves: they need not be measured often

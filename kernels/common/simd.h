@@ -11,7 +11,7 @@
 
 namespace mie {
 
-enum class SimdLevel : int { scalar = 0, avx2 = 1, avx512 = 2 };  // avx2: and BMI 1, 2; avx512: F, BW, VL, DQ, CD, VBMI 1, 2 and VNNI
+enum class SimdLevel : int { scalar = 0, avx2 = 1, avx512 = 2 };  // avx2: and FMA, BMI 1, 2; avx512: F, BW, VL, DQ, CD, VBMI 1, 2 and VNNI
 
 // Unrolls the loop that follows, so that a small array of vectors stays in registers.
 #if defined(__clang__)

@@ -14,8 +14,12 @@ from .progress import Progress
 
 def evaluate(
     protocol: Annotated[str, typer.Argument(help="megc2019, mie-x, emotion, fivefold, au, cd6me or spot.")],
-    data: Annotated[Path | None, typer.Option(help="Folder of a corpus, of several, or of <subject>/u_test maps; spot: true events.")] = None,
-    model: Annotated[str, typer.Option(help="default, a recogniser's file, a network to train in every fold, constant or majority.")] = "default",
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of a corpus, of several, or of <subject>/u_test maps; spot: true events.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="default, a recogniser's file, a network to train in every fold, constant or majority.")
+    ] = "default",
     weights: Annotated[Path | None, typer.Option(help="Folder of a checkpoint per left-out subject; --model names their network.")] = None,
     events: Annotated[Path | None, typer.Option(help="spot: the CSV that `mie recognize` wrote.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for report.md and report.json.")] = None,

@@ -7,45 +7,34 @@ L6, L7 and L10 as seen in published programs.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import InputError
 from . import metrics
 from .protocols import Fold, Task
-from .scorers import Floats, Predict, Scorer, Trace
+from .scorers import Floats, Predict, Scorer
 from .table import Maps
 
 TOLERANCE = 1e-4  # of the largest score: what another batch size may round differently
 
-
-@dataclass(frozen=True)
-class Check:
-    """status: pass, fail, unknown (nothing tells), or n/a."""
-
-    name: str
-    what: str
-    status: str
-    reason: str
+Verdict = tuple[str, str]  # pass, fail, unknown (nothing tells) or n/a; and why
 
 
-def admit(traces: tuple[Trace, ...]) -> None:
+def admit(scorer: Scorer) -> None:
     """Refuse checkpoints that were chosen by the scores they would now be given.
 
     Raises:
         InputError: one was selected on test data, or one of this engine's does not say how it was selected.
     """
-    for trace in traces:
-        if trace.told is None:
-            if not trace.source.endswith(".pth"):
-                raise InputError(f"{trace.source}: no train.json beside it tells how its epoch was chosen: keep the one `mie train` wrote.")
-        elif "test" in str(trace.told.get("selected_by", "")).lower():
+    for trace in scorer.traces:
+        told = trace.told or {}
+        if "test" in str(told.get("selected_by", "")).lower():
             raise InputError(f"{trace.source} was selected by test scores: a score of it would say nothing. Use the last epoch.")
-        elif "selected_by" not in trace.told:
-            raise InputError(f"{trace.source}: its train.json has no selected_by: train it again with `mie train`.")
+        if "selected_by" not in told and (told or not trace.source.endswith(".pth")):
+            raise InputError(f"{trace.source}: no train.json with selected_by beside it: keep the one that `mie train` wrote.")
 
 
 def steady(predict: Predict, maps: Maps) -> tuple[Floats, bool, bool]:
@@ -54,28 +43,22 @@ def steady(predict: Predict, maps: Maps) -> tuple[Floats, bool, bool]:
     Returns:
         scores [N, C]; whether a second run gives the same bytes; whether another order and batch size gives the same scores.
     """
-    scores = predict(maps)
-    again = predict(maps)
-    half = (len(maps) + 1) // 2
-    turned = np.concatenate([predict(maps[::-1][:half]), predict(maps[::-1][half:])])[::-1] if half < len(maps) else predict(maps)
-    near = np.abs(turned - scores).max(initial=0) <= TOLERANCE * max(1.0, float(np.abs(scores).max(initial=0)))
+    scores, again, half = predict(maps), predict(maps), (len(maps) + 1) // 2
+    turned = np.concatenate([predict(part) for part in (maps[::-1][:half], maps[::-1][half:]) if len(part)])[::-1]
+    near = np.abs(turned - scores).max() <= TOLERANCE * max(1.0, float(np.abs(scores).max()))
     return scores, scores.tobytes() == again.tobytes(), bool(near)
 
 
 def permuted_labels(task: Task, scorer: Scorer, seed: int = 0) -> tuple[float, float]:
-    """Train and score on permuted labels, in three folds of the task's folds.
+    """Train and score on permuted labels, the task's folds joined to three.
 
     Returns:
         unweighted average recall (action units: mean AUC), and the most that chance gives: 3 deviations above its mean.
     """
-    rng = np.random.default_rng(seed)
-    label = task.label[rng.permutation(len(task.label))]
-    parts = [task.folds[k::3] for k in range(min(3, len(task.folds)))]
-    folds = []
-    for k, part in enumerate(parts):
-        test = np.sort(np.concatenate([fold.test for fold in part]))
-        folds.append(Fold(str(k), test, np.setdiff1d(np.arange(len(label)), test)))
-    null = Task(task.protocol, task.table, label, task.classes, tuple(folds))
+    label = task.label[np.random.default_rng(seed).permutation(len(task.label))]
+    tests = [np.sort(np.concatenate([fold.test for fold in task.folds[k::3]])) for k in range(min(3, len(task.folds)))]
+    folds = tuple(Fold(str(k), test, np.setdiff1d(np.arange(len(label)), test)) for k, test in enumerate(tests))
+    null = replace(task, label=label, folds=folds)
     scores = np.zeros((len(label), len(task.classes)), np.float32)
     for fold in folds:
         scores[fold.test] = scorer.fit(null, fold, seed)(task.table.maps[fold.test])
@@ -84,106 +67,94 @@ def permuted_labels(task: Task, scorer: Scorer, seed: int = 0) -> tuple[float, f
         on = label[:, active].sum(0)
         deviation = np.sqrt((len(label) + 1) / (12 * on * (len(label) - on)))  # of a random AUC; action units go together
         return float(np.mean([metrics.auc(label[:, k], scores[:, k]) for k in active])), 0.5 + 3 * float(deviation.mean())
-    matrix = metrics.confusion(label, scores.argmax(1), len(task.classes))
-    counts, chance = matrix.sum(1), 1 / len(task.classes)
+    matrix, chance = metrics.confusion(label, scores.argmax(1), len(task.classes)), 1 / len(task.classes)
+    counts = matrix.sum(1)
     deviation = np.sqrt(np.sum(chance * (1 - chance) / counts[counts > 0])) / len(task.classes)
     return metrics.uar(matrix), chance + 3 * float(deviation)
 
 
 def audit(
     task: Task, scorer: Scorer, pooled: float, of_folds: float, again: bool, order: bool, null: tuple[float, float] | None
-) -> list[Check]:
-    """All ten checks.
+) -> list[dict[str, str]]:
+    """All ten checks: name, what, status, reason.
 
     Args:
         pooled, of_folds: the protocol's F1, and the mean of each fold's own. again, order: as `steady`, in every fold.
         null: what permuted_labels gave, None where nothing was trained.
     """
-    told = [trace for trace in scorer.traces if trace.told is not None]
-    silent = len(scorer.traces) - len(told)
-    chosen = sorted({str(trace.told["selected_by"]) for trace in told if trace.told})
-    epochs = sorted({str(trace.told.get("epoch", "?")) for trace in told if trace.told})
+    found = {
+        "L1 epoch chosen on test data": _selection(scorer),
+        "L2 best epoch per fold": _epochs(scorer),
+        "L3 F1 averaged over folds": ("pass", f"pooled {pooled:.4f} is reported; the mean of folds would be {of_folds:.4f}"),
+        "L4 metric hides rare classes": ("pass", "every score but accuracy is unweighted over classes or action units"),
+        "L5 a subject on both sides": _split(task),
+        "L6 scores depend on the batch": ("pass" if order else "fail", "two orders and batch sizes compared in every fold"),
+        "L7 random at test": ("pass" if again else "fail", "every fold scored twice"),
+        "L8 fitted on all data": ("n/a", "nothing is trained in the folds")
+        if null is None
+        else ("pass" if null[0] <= null[1] else "fail", f"trained on permuted labels {null[0]:.3f}, chance reaches {null[1]:.3f}"),
+        "L9 test subjects in the training pool": _pool(task, scorer),
+        "L10 a subject in two corpora": _corpora(task),
+    }
+    rows = [(*name.split(" ", 1), *verdict) for name, verdict in found.items()]
+    return [dict(zip(("name", "what", "status", "reason"), row, strict=True)) for row in rows]
+
+
+def _selection(scorer: Scorer) -> Verdict:
     if scorer.learns:
-        l1 = ("pass", "trained in every fold, last epoch")
-        l2 = ("pass", "one recipe and the last epoch in every fold")
-    elif not scorer.traces:
-        l1 = l2 = ("n/a", "nothing is trained")
-    elif silent:
-        l1 = l2 = ("unknown", f"{silent} published checkpoints do not tell how their epoch was chosen; read this score as an upper bound")
-    else:
-        l1 = ("pass", f"selected by {', '.join(chosen)}")
-        single = len(scorer.traces) == 1
-        l2 = ("n/a", "one model for all") if single else ("pass" if len(epochs) == 1 else "fail", f"epochs {', '.join(epochs)}")
-    gap = abs(pooled - of_folds)
-    checks = [
-        ("L1", "epoch chosen on test data", *l1),
-        ("L2", "best epoch per fold", *l2),
-        ("L3", "F1 averaged over folds", "pass", f"reported: pooled {pooled:.4f}; mean of folds would be {of_folds:.4f}, {gap:.4f} away"),
-        ("L4", "metric hides rare classes", "pass", "all scores are unweighted over classes or action units"),
-        ("L5", "a subject on both sides", *_split(task)),
-        ("L6", "scores depend on the batch", "pass" if order else "fail", "two orders and batch sizes compared in every fold"),
-        ("L7", "random at test", "pass" if again else "fail", "every fold scored twice"),
-        ("L8", "fitted on all data", *_null(null)),
-        ("L9", "test subjects in the training pool", *_pool(task, told, scorer)),
-        ("L10", "a subject in two corpora", *_corpora(task)),
-    ]
-    return [Check(*check) for check in checks]
+        return "pass", "trained in every fold to the last epoch"
+    silent = sum(trace.told is None for trace in scorer.traces)
+    if silent:
+        return "unknown", f"{silent} published checkpoints do not tell how they were selected: the score may be an upper bound"
+    chosen = sorted({str((trace.told or {})["selected_by"]) for trace in scorer.traces})
+    return ("pass", f"selected by {', '.join(chosen)}") if chosen else ("n/a", "nothing is trained")
 
 
-def _split(task: Task) -> tuple[str, str]:
+def _epochs(scorer: Scorer) -> Verdict:
+    if scorer.learns or len(scorer.traces) < 2:
+        return ("pass", "the same number in every fold") if scorer.learns else ("n/a", "one model for all folds")
+    epochs = {str((trace.told or {}).get("epoch", "unknown")) for trace in scorer.traces}
+    status = "fail" if len(epochs - {"unknown"}) > 1 else "unknown" if "unknown" in epochs else "pass"
+    return status, f"epochs: {', '.join(sorted(epochs))}"
+
+
+def _split(task: Task) -> Verdict:
     if not task.table.maps.size:
         return "n/a", "label counts name no subjects"
-    people = np.array([clip.person for clip in task.table.clips])
-    digests: npt.NDArray[Any] = np.array(task.table.digests)
-    for fold in task.folds:
-        if both := set(people[fold.test]) & set(people[fold.train]):
-            return "fail", f"fold {fold.name}: {min(both)} is on both sides"
-        if len(digests) and (same := set(digests[fold.test]) & set(digests[fold.train])):
-            return "fail", f"fold {fold.name}: {len(same)} files are also among its training files"
+    for names, what in (([clip.person for clip in task.table.clips], "subject"), ([clip.digest for clip in task.table.clips], "file")):
+        given = np.array(names)
+        for fold in task.folds:
+            if both := (set(given[fold.test]) & set(given[fold.train])) - {""}:
+                return "fail", f"fold {fold.name}: {what} {min(both)} is on both sides"
     if task.table.leaks:
         return "fail", f"{len(task.table.leaks)} files, the first: {task.table.leaks[0]}"
-    hashed = " and files" if len(digests) else ""
-    return "pass", f"no subject{hashed} in common in {len(task.folds)} folds"
+    return "pass", f"no subject and no file in common in {len(task.folds)} folds"
 
 
-def _null(null: tuple[float, float] | None) -> tuple[str, str]:
-    if null is None:
-        return "n/a", "nothing is trained in the folds"
-    return "pass" if null[0] <= null[1] else "fail", f"trained on permuted labels: {null[0]:.3f}, chance reaches {null[1]:.3f}"
-
-
-def _pool(task: Task, told: list[Trace], scorer: Scorer) -> tuple[str, str]:
+def _pool(task: Task, scorer: Scorer) -> Verdict:
     if scorer.learns or not scorer.traces:
-        return "pass" if scorer.learns else "n/a", "the pool is the fold's training clips" if scorer.learns else "nothing is trained"
+        return ("pass", "the pool is the fold's training clips") if scorer.learns else ("n/a", "nothing is trained")
     people = {clip.person for clip in task.table.clips}
-    listed = [trace for trace in told if trace.told and "subjects" in trace.told]
-    single = len(scorer.traces) == 1
-    for trace in listed:
-        assert trace.told is not None
-        mine = (
-            people
-            if single
-            else {person for person in people if person.rsplit("/", 1)[-1] == trace.source.rsplit("/", 1)[-1].split(".")[0]}
-        )
-        if both := mine & set(map(str, trace.told["subjects"])):
+    silent = 0
+    for trace in scorer.traces:
+        told = trace.told or {}
+        # A file named after a subject must not have seen that one; one model for all must not have seen anybody.
+        tested = people if len(scorer.traces) == 1 else {name for name in people if name.split("/")[1] == Path(trace.source).stem}
+        if both := tested & set(map(str, told.get("subjects", ()))):
             return "fail", f"{trace.source} was trained on {min(both)}"
-    if len(listed) == len(scorer.traces):
-        return "pass", "no test subject is among those trained on"
-    if told and all(trace.told and trace.told.get("synthetic") is True for trace in told):
-        return "pass", "trained on synthetic identities only"
-    return "unknown", "the checkpoints do not list their training subjects"
+        silent += "subjects" not in told and told.get("synthetic") is not True
+    if silent:
+        return "unknown", f"{silent} checkpoints do not list the subjects they were trained on"
+    return "pass", "no test subject is among those trained on"
 
 
-def _corpora(task: Task) -> tuple[str, str]:
-    digests: dict[str, set[str]] = {}
-    for clip, digest in zip(task.table.clips, task.table.digests, strict=False):
-        digests.setdefault(clip.corpus, set()).add(digest)
-    for a, b in itertools.combinations(sorted(digests), 2):
-        if same := digests[a] & digests[b]:
+def _corpora(task: Task) -> Verdict:
+    files: dict[str, set[str]] = {}
+    for clip in task.table.clips:
+        files.setdefault(clip.corpus, set()).add(clip.digest)
+    for a, b in itertools.combinations(sorted(files), 2):
+        if same := (files[a] & files[b]) - {""}:
             return "fail", f"{len(same)} files are in {a} and in {b}"
-    corpora = {clip.corpus for clip in task.table.clips}
-    if len(corpora) < 2:
-        return "n/a", "one corpus"
-    if {"casme", "casme2"} <= corpora:
+    if {"casme", "casme2"} <= set(files):
         return "unknown", "CASME and CASME II were recorded in one laboratory; who took part in both is not published"
-    return "pass", "no file in common; the corpora were recorded in different places"
+    return ("n/a", "one corpus") if len(files) < 2 else ("pass", "no file in common, and no laboratory")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..runtime.files import read_image_bytes
+from ..runtime.image import read_image_bytes
 from ..types import ABSTAIN, CLASSES
 from .metrics import Interval, spotting
 

@@ -45,14 +45,19 @@ def class_f1(matrix: Ints) -> Floats:
     return _ratio(2 * np.diag(matrix), matrix.sum(0) + matrix.sum(1))
 
 
+def class_recall(matrix: Ints) -> Floats:
+    """TP / samples of the class, for each class."""
+    return _ratio(np.diag(matrix), matrix.sum(1))
+
+
 def uf1(matrix: Ints) -> float:
     """Unweighted F1: the mean of class_f1 over all classes. Source: MEGC2019."""
     return float(class_f1(matrix).mean())
 
 
 def uar(matrix: Ints) -> float:
-    """Unweighted average recall: the mean over all classes of TP / samples of the class. Source: MEGC2019."""
-    return float(_ratio(np.diag(matrix), matrix.sum(1)).mean())
+    """Unweighted average recall: the mean of class_recall over all classes. Source: MEGC2019."""
+    return float(class_recall(matrix).mean())
 
 
 def accuracy(matrix: Ints) -> float:

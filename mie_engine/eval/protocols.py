@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ PROTOCOLS = {
 }
 COMPOSITE = ("casme2", "samm", "smic")
 CD6ME = ("casme", "casme2", "samm", "fourd", "mmew", "casme3")  # in the order results are printed
+CORPORA = (*CD6ME, "smic")
 CD6ME_AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17)
 # Of every corpus: emotions and action units that are evaluated inside it. AU subsets: Varanka et al., IEEE TAFFC 15(1), 2024.
 EMOTIONS = {
@@ -93,8 +93,14 @@ def label_counts() -> Table:
     for corpus, (n, active) in CD6ME_COUNTS.items():
         for k in range(n):
             aus = frozenset(au for au, count in zip(CD6ME_AUS, active, strict=True) if k < count)
-            clips.append(Clip(corpus, "counts", f"{k:04d}", Path(), "", NO_CLASS, aus=aus))
+            clips.append(Clip(corpus, "counts", f"{k:04d}", aus=aus))
     return Table.of(clips)
+
+
+def check(protocol: str) -> None:
+    """Raise UsageError where there is no such protocol."""
+    if protocol not in PROTOCOLS:
+        raise UsageError(f"protocol {protocol!r} is unknown. Known: {', '.join(PROTOCOLS)}, spot.")
 
 
 def task(protocol: str, table: Table) -> Task:
@@ -103,8 +109,7 @@ def task(protocol: str, table: Table) -> Task:
     Raises:
         UsageError: no such protocol, or it needs one corpus. InputError: too few clips for it.
     """
-    if protocol not in PROTOCOLS:
-        raise UsageError(f"protocol {protocol!r} is unknown. Known: {', '.join(PROTOCOLS)}, spot.")
+    check(protocol)
     labels, leave_out, _ = PROTOCOLS[protocol]
     clips = table.clips
     corpora = sorted({clip.corpus for clip in clips})
@@ -157,4 +162,4 @@ def summary(given: Task) -> str:
     corpora = Counter(clip.corpus for clip in given.table.clips)
     people = len({clip.person for clip in given.table.clips})
     of = ", ".join(f"{name} {count}" for name, count in sorted(corpora.items()))
-    return f"{len(given.table)} clips ({of}), {people} subjects, {len(given.folds)} folds; {named}"
+    return f"{len(given.table.clips)} clips ({of}), {people} subjects, {len(given.folds)} folds; {named}"

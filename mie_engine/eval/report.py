@@ -28,58 +28,38 @@ def write(result: dict[str, Any], page: str, out: Path) -> tuple[Path, Path]:
 
 def markdown(result: dict[str, Any], folds: bool = True) -> str:
     """The report as text; without the table of folds for a terminal."""
-    lines = [
-        f"# {result['protocol']}: {result['about']}",
-        "",
-        f"- model: {result['model']}",
-        f"- data: {result['data']}",
-        f"- seeds: {', '.join(map(str, result['seeds']))}",
-        f"- split: {result['split_hash']}",
-        "",
-    ]
-    f1 = "F1" if "aus" in result else "UF1"
-    names = {"f1": f1, "uar": "UAR", "accuracy": "accuracy", "macro_f1": "macro F1"}
-    kinds = [name for name in names if name in result["scores"]]
-    rows = [("all", result["scores"])] + list(result["corpora"].items())
-    lines += _table(["", *(names[kind] for kind in kinds)], ([who, *(_score(row, kind) for kind in kinds)] for who, row in rows))
-    if "aus" in result:
+    facts = {"model": result["model"], "data": result["data"], "seeds": ", ".join(map(str, result["seeds"])), "split": result["split_hash"]}
+    lines = [f"# {result['protocol']}: {result['about']}", "", *(f"- {name}: {fact}" for name, fact in facts.items()), ""]
+    multi = "aus" in result
+    names = {"f1": "F1", "macro_f1": "macro F1"} if multi else {"f1": "UF1", "uar": "UAR", "accuracy": "accuracy"}
+
+    def row(scores: dict[str, Any]) -> list[str]:
+        scale, digits = (100, 2) if multi else (1, 4)  # the field prints action units in per cent
+        spread = {name: f" ± {scale * scores[f'{name}_std']:.{digits}f}" if f"{name}_std" in scores else "" for name in names}
+        return [f"{scale * scores[name]:.{digits}f}{spread[name]}" for name in names]
+
+    pooled = [["all", "", *row(result["scores"])], *([who, part["clips"], *row(part)] for who, part in result["corpora"].items())]
+    lines += _table(["", "clips", *names.values()], pooled)
+    if multi:
         lines += _table(
-            ["action unit", "clips", "F1", "macro F1", "AUC"],
-            (
-                [name, row["clips"], f"{100 * row['f1']:.2f}", f"{100 * row['macro_f1']:.2f}", f"{row['auc']:.3f}"]
-                for name, row in result["aus"].items()
-            ),
+            ["", "clips", *names.values(), "AUC"],
+            [[au, unit["clips"], *row(unit), f"{unit['auc']:.3f}"] for au, unit in result["aus"].items()],
         )
     else:
-        head = ["true \\ predicted", *result["classes"], "F1", "recall"]
+        classes = zip(result["per_class"].items(), result["confusion"], strict=True)
         lines += _table(
-            head,
-            (
-                [name, *counts, f"{row['f1']:.4f}", f"{row['recall']:.4f}"]
-                for (name, row), counts in zip(result["per_class"].items(), result["confusion"], strict=True)
-            ),
+            ["true, predicted:", *result["per_class"], "F1", "recall"],
+            [[name, *counts, f"{part['f1']:.4f}", f"{part['recall']:.4f}"] for (name, part), counts in classes],
         )
     if folds:
-        kinds = [kind for kind in ("accuracy", "f1") if kind in result["folds"][0]]
-        lines += _table(
-            ["left out", "clips", *kinds], ([fold["name"], fold["clips"], *(f"{fold[kind]:.4f}" for kind in kinds)] for fold in result["folds"])
-        )
-    lines += _table(
-        ["audit", "", "result", ""], ([check["name"], check["what"], check["status"], check["reason"]] for check in result["audit"])
-    )
-    lines += [f"- {note}" for note in result["notes"]]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _score(row: dict[str, Any], kind: str) -> str:
-    scale, digits = (100, 2) if "macro_f1" in row else (1, 4)  # the field prints action units in per cent
-    spread = f" ± {scale * row[f'{kind}_std']:.{digits}f}" if f"{kind}_std" in row else ""
-    return f"{scale * row[kind]:.{digits}f}{spread}"
+        lines += _table(["left out", "clips", *names.values()], [[fold["name"], fold["clips"], *row(fold)] for fold in result["folds"]])
+    lines += _table(["audit", "", "", ""], [list(check.values()) for check in result["audit"]])
+    return "\n".join([*lines, *(f"- {note}" for note in result["notes"])]).rstrip() + "\n"
 
 
 def _table(head: list[str], rows: Iterable[list[Any]]) -> list[str]:
-    """Markdown that is also aligned as plain text."""
+    """Markdown that is aligned as plain text, too."""
     cells = [head, *([str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows)]
-    width = [max(len(row[k]) for row in cells) for k in range(len(head))]
-    lines = ["| " + " | ".join(text.ljust(width[k]) for k, text in enumerate(row)) + " |" for row in cells]
+    width = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["| " + " | ".join(text.ljust(w) for text, w in zip(row, width, strict=True)) + " |" for row in cells]
     return [lines[0], "|" + "|".join("-" * (w + 2) for w in width) + "|", *lines[1:], ""]

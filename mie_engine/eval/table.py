@@ -1,9 +1,9 @@
-"""What is evaluated: clips with their labels and maps, always in the order of their names, whatever order a folder or sheet had."""
+"""What is evaluated: clips with their labels and maps, in the order of their names, whatever order a folder or sheet had."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,66 +16,58 @@ Maps = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.intp]
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Clip:
-    """One labelled clip of a corpus.
+    """One labelled clip.
 
-    corpus: casme, casme2, samm, smic, casme3, mmew, fourd or UNKNOWN. subject: as MEGC2019 writes it (sub01, 006, s01). path: the folder
-    of its frames, or a map. onset, apex, offset: frame numbers. label3: 0, 1, 2 (CLASSES) or NO_CLASS. aus: coded action units, None
-    where the corpus has none. frames: images of onset and apex. where: row of the coding sheet, for messages.
+    corpus: casme, casme2, samm, smic, casme3, mmew, fourd or UNKNOWN. subject: as MEGC2019 writes it (sub01, 006, s01). label3: position
+    in CLASSES or NO_CLASS. aus: coded action units, None where the corpus has none. onset, apex, offset: frame numbers. path: folder of
+    its frames, or its map. frames: images of onset and apex. digest: SHA-256 of the files its map is made from. where: row of the sheet.
     """
 
     corpus: str
     subject: str
     name: str
-    path: Path = field(compare=False)
-    emotion: str = field(compare=False)
-    label3: int = field(compare=False)
-    onset: int = field(default=0, compare=False)
-    apex: int = field(default=0, compare=False)
-    offset: int = field(default=0, compare=False)
-    aus: frozenset[int] | None = field(default=None, compare=False)
-    frames: tuple[Path, Path] | None = field(default=None, compare=False)
-    where: str = field(default="", compare=False)
+    emotion: str = ""
+    label3: int = NO_CLASS
+    aus: frozenset[int] | None = None
+    onset: int = 0
+    apex: int = 0
+    offset: int = 0
+    path: Path = Path()
+    frames: tuple[Path, Path] | None = None
+    digest: str = ""
+    where: str = ""
 
     @property
     def person(self) -> str:
         """Corpus and subject: what a fold keeps together."""
         return f"{self.corpus}/{self.subject}"
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells clips apart."""
+        return self.corpus, self.subject, self.name
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Clips in order. maps: uint8 [N, S, S, 3] (u, v, strain), S = 0 where only labels are known; digests: SHA-256 of what each map was
-    made from; notes: what was left out and why; leaks: files of a test subject found among training files."""
+    """clips by key. maps: uint8 [N, S, S, 3] (u, v, strain), S = 0 where only labels are known. notes: what was left out and why. leaks:
+    test files found among training files."""
 
     clips: tuple[Clip, ...]
     maps: Maps
-    digests: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     leaks: tuple[str, ...] = ()
 
     @classmethod
-    def of(
-        cls,
-        clips: Iterable[Clip],
-        maps: Maps | None = None,
-        digests: Iterable[str] = (),
-        notes: Iterable[str] = (),
-        leaks: Iterable[str] = (),
-    ) -> Table:
+    def of(cls, clips: Iterable[Clip], maps: Maps | None = None, notes: Iterable[str] = (), leaks: Iterable[str] = ()) -> Table:
         """Put clips, with their maps, in order."""
-        listed, hashes = list(clips), list(digests)
-        order = sorted(range(len(listed)), key=listed.__getitem__)
+        listed = list(clips)
+        order = sorted(range(len(listed)), key=lambda k: listed[k].key)
         maps = np.zeros((len(listed), 0, 0, 3), np.uint8) if maps is None else maps
-        hashes = [hashes[k] for k in order] if hashes else []
-        return cls(tuple(listed[k] for k in order), maps[order], tuple(hashes), tuple(notes), tuple(leaks))
-
-    def __len__(self) -> int:
-        return len(self.clips)
+        return cls(tuple(listed[k] for k in order), maps[order], tuple(notes), tuple(leaks))
 
     def take(self, rows: Rows, *notes: str) -> Table:
-        """Some of the clips."""
-        picked = rows.tolist()
-        digests = tuple(self.digests[k] for k in picked) if self.digests else ()
-        return Table(tuple(self.clips[k] for k in picked), self.maps[rows], digests, self.notes + notes, self.leaks)
+        """Some of the clips, given by rows in growing order."""
+        return Table(tuple(self.clips[k] for k in rows.tolist()), self.maps[rows], self.notes + notes, self.leaks)

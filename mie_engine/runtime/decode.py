@@ -11,7 +11,6 @@ import numpy as np
 
 from mie_engine import limits
 from mie_engine.errors import InputError
-from mie_engine.runtime.files import StrPath, read_image_bytes
 
 if TYPE_CHECKING:
     from PIL import Image as PillowImage
@@ -20,23 +19,6 @@ BACKGROUND = 0.5  # behind transparent pixels: mid-grey, equally far from light 
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _BLOCK_PX = 1 << 20  # pixels converted at a time: keeps the 32-bit intermediates small
-
-
-def load_rgb(path: StrPath) -> np.ndarray[Any, Any]:
-    """Read a JPEG, PNG or WebP file, told apart by content.
-
-    Args:
-        path: a regular file within limits.MAX_IMAGE_BYTES and limits.MAX_IMAGE_PIXELS; the header is checked before decoding.
-
-    Returns:
-        uint8 [H, W, 3] RGB, upright (EXIF orientation applied; an unreadable EXIF block counts as none). Grey, palette, CMYK and
-        16-bit images are converted (16 bits scaled and rounded), transparency is laid over mid-grey, colour profiles are ignored,
-        of several pictures in one JPEG (depth or gain maps of telephones) the first is taken.
-
-    Raises:
-        InputError: naming the file: unreadable, another format, too large, truncated, damaged, or an animation.
-    """
-    return decode_rgb(read_image_bytes(path), str(path))
 
 
 def decode_rgb(data: bytes, name: str) -> np.ndarray[Any, Any]:

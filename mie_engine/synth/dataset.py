@@ -17,7 +17,8 @@ from typing import Any
 from .. import __version__, kernels
 from ..errors import InputError, RangeError, UsageError
 from ..limits import MAX_WORKERS
-from ..runtime.files import read_image_bytes, write_file
+from ..runtime.files import write_file
+from ..runtime.image import read_image_bytes
 from .au_csv import AuTable
 from .faces import Face
 from .facestore import FaceStore, read_crop, write_crop

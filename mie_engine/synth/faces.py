@@ -17,8 +17,7 @@ import numpy as np
 from mie_engine import _core, limits
 from mie_engine.errors import InputError, RangeError, ShapeError
 from mie_engine.runtime.decode import decode_rgb
-from mie_engine.runtime.files import StrPath, read_image_bytes
-from mie_engine.synth.image import as_rgb
+from mie_engine.runtime.image import StrPath, as_rgb, read_image_bytes
 
 LANDMARKS = 478  # 468 of the mesh, then 5 of each iris: centre, right, top, left, bottom (in the image)
 RIGHT_IRIS, LEFT_IRIS = 468, 473  # the subject's right and left

@@ -15,7 +15,7 @@ import pytest
 
 from mie_engine import limits
 from mie_engine.errors import InputError
-from mie_engine.runtime.decode import load_rgb
+from mie_engine.runtime.image import load_rgb
 from mie_engine.synth.faces import Face, load_faces
 from mie_engine.synth.image import find_images
 
@@ -71,7 +71,7 @@ def test_bombs_leave_memory_flat(tmp_path, tmp_path_factory):
 import sys
 from pathlib import Path
 from mie_engine.errors import InputError
-from mie_engine.runtime.decode import load_rgb
+from mie_engine.runtime.image import load_rgb
 def peak():  # VmHWM: getrusage would start at what the parent process holds
     status = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in status if line.startswith("VmHWM")).split()[1])

@@ -9,7 +9,7 @@ import pytest
 from mie_engine import _core
 from mie_engine.errors import InputError, RangeError, ShapeError
 from mie_engine.models.face_mesh import FaceMesh
-from mie_engine.runtime.decode import load_rgb
+from mie_engine.runtime.image import load_rgb
 from mie_engine.synth.faces import Face, load_faces
 
 MAX_ERROR = 0.015  # of the inter-ocular distance, any face

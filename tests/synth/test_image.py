@@ -5,7 +5,8 @@ import pytest
 
 from mie_engine import limits
 from mie_engine.errors import InputError, RangeError, ShapeError
-from mie_engine.synth.image import as_rgb, find_images
+from mie_engine.runtime.image import as_rgb
+from mie_engine.synth.image import find_images
 
 
 def test_uint8_rgb_is_passed_through(rng):

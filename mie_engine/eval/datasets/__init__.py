@@ -6,16 +6,10 @@ import re
 from pathlib import Path
 
 from ...errors import InputError
-from ..table import Clip, Table
-from . import coding, frames, maps_folder, smic
-from .casme import CASME
-from .casme2 import CASME2
-from .casme3 import CASME3
-from .fourd import FOURD
-from .mmew import MMEW
-from .samm import SAMM
+from ..table import Table
+from . import coding, frames, maps_folder
+from .corpora import CODED
 
-CODED = {corpus.name: corpus for corpus in (CASME, CASME2, SAMM, CASME3, MMEW, FOURD)}
 NAMES = (*CODED, "smic")
 _OTHER_NAMES = {"casmeii": "casme2", "casme3a": "casme3", "4dme": "fourd", "4dmicro": "fourd"}
 
@@ -31,30 +25,18 @@ def read(folder: Path, side: int) -> Table:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder: name the one that holds the data.")
-    if maps_folder.is_maps_folder(folder):
+    if any(path.is_dir() for path in folder.glob("*/u_test")):
         return maps_folder.read(folder)
     clips, notes = [], []
-    for name, place in _corpora(folder).items():
-        found, said = smic.read(place) if name == "smic" else coding.read(CODED[name], place)
+    places = [folder] if _known(folder.resolve().name) else sorted(path for path in folder.iterdir() if path.is_dir() and _known(path.name))
+    names = [_known(place.resolve().name) for place in places]
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"{folder}: neither <subject>/u_test nor one folder each of known corpora: name them {', '.join(NAMES)}.")
+    for name, place in zip(names, places, strict=True):
+        found, said = coding.read_smic(place) if name == "smic" else coding.read(CODED[str(name)], place)
         clips += found
-        notes += said
-    if not side:
-        return Table.of(clips, notes=notes)
-    return frames.table(clips, side, notes)
-
-
-def _corpora(folder: Path) -> dict[str, Path]:
-    if name := _known(folder.resolve().name):
-        return {name: folder}
-    found: dict[str, Path] = {}
-    for path in sorted(path for path in folder.iterdir() if path.is_dir()):
-        if name := _known(path.name):
-            if name in found:
-                raise InputError(f"{folder}: both {found[name].name} and {path.name} look like {name}: keep one.")
-            found[name] = path
-    if not found:
-        raise InputError(f"{folder}: neither <subject>/u_test nor a folder of a known corpus: name it {', '.join(NAMES)}.")
-    return found
+        notes += [f"{name}: {line}" for line in said]
+    return frames.table(clips, side, notes) if side else Table.of(clips, notes=notes)
 
 
 def _known(name: str) -> str | None:

@@ -1,0 +1,1 @@
+"""align: an affine window of a frame as network input or crop."""

@@ -1,0 +1,1 @@
+"""flow: dense sub-pixel motion between two grey frames."""

@@ -1,0 +1,7 @@
+// flow for any processor: vectors of 16 bytes, which compilers know on every architecture.
+#define MIE_LANE_BYTES 16
+#include "solve.h"
+
+namespace mie {
+const FlowPath kFlowPortable{build_pyramid, solve, double_plane};
+}  // namespace mie

@@ -1,0 +1,1 @@
+"""See: frames to labelled micro-expression events, one file per step."""
