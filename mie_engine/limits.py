@@ -57,3 +57,4 @@ MAX_MODEL_CLASSES = 64
 MAX_MODEL_AUS = 64
 MAX_MODEL_MEMBERS = 32  # networks averaged in one file
 MAX_MAPS = 1_000_000  # of one call
+MAX_SAMPLE_BYTES = 8 * 2**30  # samples of one training, in memory at once

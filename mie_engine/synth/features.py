@@ -37,9 +37,11 @@ def feature_maps(plan: Plan, face: Face, rows: Rows, backend: str = "auto") -> t
     ceiling[blinks] = np.maximum(ceiling[blinks], 1e-9)  # the blink is scaled by the motion's peak: any level of its grid serves
     rig = Rig.of(face, ceiling)
     relative = np.zeros((len(rows), len(rig.peaks_px)))
-    for k, unit in enumerate(RELATIVE):
-        relative[:, rig.channel(unit)] = drawn.relative[:, k]
     lattice, turn = _lattice(face, drawn)
+    corner_px, edge_px = np.sqrt(0.5) * (face.size - 1), np.sqrt((lattice[:, 2] / 65536) * (lattice[:, 5] / 65536)) * LATTICE / 2
+    for k, unit in enumerate(RELATIVE):
+        # roll and scale are said at the edge of the map, the channels of the rig reach their peak in the corner of the face's image
+        relative[:, rig.channel(unit)] = drawn.relative[:, k] * (corner_px / edge_px if unit in ("roll", "scale") else 1)
     keys = np.stack([np.full(len(rows), plan.noise_key), rows.index & 0xFFFFFFFF], 1).astype(np.uint32)
     maps, ranges = kernels.features(
         rig.basis.grids,
