@@ -83,7 +83,7 @@ def smic(folder: Path, clips, image=None, frames=5, suffix=".bmp") -> Path:
 
 def picture(path: Path, pixels=None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((40, 40, 3), 90, np.uint8) if pixels is None else pixels).save(path)
+    Image.fromarray(np.full((40, 40, 3), 90, np.uint8) if pixels is None else pixels).save(path, quality=95)
 
 
 def composite(folder: Path, subjects=("sub01", "sub02", "006", "007", "s01", "s02"), per_class=2, seed=0, train=True) -> Path:
