@@ -64,6 +64,8 @@ def permuted_labels(task: Task, scorer: Scorer, seed: int = 0) -> tuple[float, f
         scores[fold.test] = scorer.fit(null, fold, seed)(task.table.maps[fold.test])
     if task.multi:
         active = np.flatnonzero(label.any(0) & ~label.all(0))
+        if not len(active):
+            return 0.5, 0.5
         on = label[:, active].sum(0)
         deviation = np.sqrt((len(label) + 1) / (12 * on * (len(label) - on)))  # of a random AUC; action units go together
         return float(np.mean([metrics.auc(label[:, k], scores[:, k]) for k in active])), 0.5 + 3 * float(deviation.mean())

@@ -10,7 +10,7 @@ from road import mie, mie_here, refused
 sys.path.insert(0, str(Path(__file__).parents[1] / "eval"))
 import fakes
 
-AUS = "26.04 24.23 51.70 12.38 5.74 22.08 10.89 7.12 15.95 24.00 4.99 8.12".split()
+AUS = ["26.04", "24.23", "51.70", "12.38", "5.74", "22.08", "10.89", "7.12", "15.95", "24.00", "4.99", "8.12"]
 
 
 def test_the_constant_row_of_cd6me(tmp_path):

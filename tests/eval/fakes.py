@@ -23,7 +23,10 @@ SHEETS = {
     ),
     "samm": (
         "SAMM_Micro_FACS_Codes_v2.xlsx",
-        ["Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Frame", "Offset Frame", "Duration", "Micro", "Action Units", "Estimated Emotion"],
+        [
+            "Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Frame", "Offset Frame", "Duration", "Micro", "Action Units",
+            "Estimated Emotion",
+        ],
         lambda c: [f"{c['id']:03d}", c["clip"], 1, c["onset"], c["apex"], c["offset"], 60, "1/2", c["aus"], c["emotion"].capitalize()],
         "SAMM/{id:03d}/{clip}/{id:03d}_{frame:05d}.jpg",
     ),

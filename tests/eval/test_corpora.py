@@ -153,7 +153,7 @@ def test_a_few_clips_without_frames_are_left_out_and_counted(tmp_path):
     assert "row 5: frame 14 in" in table.notes[0]
     for k in range(5, 9):
         (place / "CASME2_RAW_selected" / "sub01" / f"c{k:02d}" / "img10.jpg").unlink()
-    with pytest.raises(InputError, match="15 of 20 clips of casme2 can be used.*frame 14"):
+    with pytest.raises(InputError, match=r"15 of 20 clips of casme2 can be used.*frame 14"):
         datasets.read(place, 0)
 
 
@@ -226,7 +226,7 @@ def test_a_bomb_in_a_sheet_is_refused_before_it_is_unpacked(tmp_path, monkeypatc
 
 def test_more_rows_than_any_corpus_has(tmp_path, monkeypatch):
     place = fakes.corpus(tmp_path / "casme2", "casme2", [fakes.clip(k, "a") for k in range(1, 9)])
-    monkeypatch.setattr("mie_engine.limits.MAX_CSV_ROWS", 5)
+    monkeypatch.setattr("mie_engine.limits.MAX_SHEET_ROWS", 5)
     assert "more than 5 rows" in refused(place)
 
 

@@ -154,15 +154,15 @@ def test_what_does_not_fit_is_refused(data, published, tmp_path):
 
 def test_a_network_trained_in_every_fold(data):
     pytest.importorskip("torch")
-    got = evaluate("mie-x", data, "ststnet", epochs=25, seeds=(1, 2))
+    got = evaluate("mie-x", data, "ststnet", epochs=15, seeds=(1, 2))
     assert got["scores"]["uar"] > 0.6  # the classes of these maps are easy
     assert got["scores"]["f1_std"] >= 0
     assert len(got["per_seed"]) == 2
     assert np.sum(got["confusion"]) == 2 * 36
     assert "fail" not in audit_of(got).values()
     assert audit_of(got)["L8"] == "pass"  # permuted labels give chance
-    again = evaluate("mie-x", data, "ststnet", epochs=25, seeds=(1, 2))
-    assert again == got
+    again = evaluate("mie-x", data, "ststnet", epochs=15, seeds=(2,))
+    assert again["per_seed"] == got["per_seed"][1:]
 
 
 def test_emotions_and_action_units_are_trained_one_against_all(tmp_path, task):
@@ -174,11 +174,11 @@ def test_emotions_and_action_units_are_trained_one_against_all(tmp_path, task):
         label=np.array([[n + 1 in clip.aus for n in range(3)] for clip in clips]),
         classes=("AU1", "AU2", "AU3"),
     )
-    got = run(units, scorers.trained("ststnet", 25))
+    got = run(units, scorers.trained("ststnet", 15))
     assert got["scores"]["f1"] > 0.6
     assert audit_of(got)["L8"] == "pass"
     emotions = replace(protocols.task("mie-x", table), classes=("a", "b", "c"))
-    assert run(emotions, scorers.trained("ststnet", 25))["scores"]["uar"] > 0.6
+    assert run(emotions, scorers.trained("ststnet", 15))["scores"]["uar"] > 0.6
 
 
 def answers(task, predict, traces=(), learns=False):

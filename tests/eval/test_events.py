@@ -40,6 +40,8 @@ def test_scores(tmp_path):
         (HEAD + "a,0,1,,8,,,,uncertain,,\n", "column label: 'uncertain'"),  # truth does not abstain
         (HEAD + 'a,0,"1', "CSV"),
         (HEAD + "a,0,1\n", "not a whole number"),
+        (HEAD + "a,0,1,,99999999999,,,,negative,,\n", "frames 1 to 99999999999"),
+        (HEAD + "a,0,1,,8,,,,negative,,\n" * 2001, "more than 2000 events"),
     ],
 )
 def test_what_is_refused(tmp_path, text, said):

@@ -97,7 +97,8 @@ def read_smic(folder: Path) -> tuple[list[Clip], list[str]]:
         InputError: none found, or a folder that is no class or no subject.
     """
     clips, notes = [], Notes()
-    for path in sorted(path for path in folder.glob("**/micro/*/*/") if path.is_dir()):
+    paths = sorted(path for path in folder.glob("**/micro/*/*/") if path.is_dir())
+    for path in [path for path in paths if "HS" in path.parts] or paths:  # VIS and NIR show the same clips
         subject, emotion = path.parents[2].name, path.parent.name.lower()
         if emotion not in CLASSES or not re.search(r"\d", subject):
             raise InputError(f"{path}: expected <s1..s20>/micro/<{'|'.join(CLASSES)}>/<clip>.")
