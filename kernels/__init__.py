@@ -1,6 +1,7 @@
 """The ops: one folder each, one file per backend. `backends(op)` lists what runs here, `explain(op)` says why the rest does not."""
 
 from .align.op import align
+from .flow.maps import flow_maps, strain
 from .flow.op import flow
 from .jpeg.op import encode_jpeg
 from .registry import SIMD, backends, choose, explain, simd_level
@@ -19,9 +20,11 @@ __all__ = [
     "explain",
     "features",
     "flow",
+    "flow_maps",
     "motion",
     "noise_word",
     "render",
     "render_with_motion",
     "simd_level",
+    "strain",
 ]

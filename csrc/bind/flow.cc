@@ -65,7 +65,7 @@ py::array_t<float> flow(const Frames& onset, const Frames& later, const std::str
     if (onset.shape(1) != height || onset.shape(2) != width || (onset.shape(0) != 1 && onset.shape(0) != count))
         throw py::value_error("flow: onset must be [1, H, W] or of the shape of later");
     if (std::min(width, height) < kMinFlowSidePx || std::max(width, height) > kMaxFlowSidePx)
-        throw py::value_error("flow: frames must have sides of 32 to 8192 px");
+        throw py::value_error("flow: frames must have sides of 32 to 4096 px");
     if (threads <= 0) threads = std::max(1, int(std::thread::hardware_concurrency()));
 
     py::array_t<float> result(std::vector<py::ssize_t>{py::ssize_t(count), 2, height, width});
@@ -82,7 +82,7 @@ py::array_t<float> flow(const Frames& onset, const Frames& later, const std::str
             if (i == first || !shared) solver.onset(from + (shared ? 0 : i * pixels), width);
             solver.later(to + i * pixels, width, u, v);
             float* plane = out + 2 * i * pixels;
-            flow_full_size(u, v, solver.grid_width(), solver.grid_height(), width, height, plane, plane + pixels, level);
+            solver.full_size(plane, plane + pixels);
         }
         workers().give_back(std::move(worker));
     });

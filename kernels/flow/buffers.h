@@ -62,19 +62,21 @@ struct FlowBuffers {
     const int width, height, padded_width, padded_height;
     std::unique_ptr<FlowLevel> level[kFlowLevels];  // finest first; small images have fewer
     int levels = 0;
-    FlowGrid fine;           // cells of 2x2 px of the finest level
-    FlowGrid two_rows;       // the same of any other level, for one row of cells
-    Aligned<int16_t> keys;   // the whole-pixel shift of every pixel, one row per row of cells
-    Aligned<float> local;    // alpha on the cells of level 1; its rows are those of level[1]->cells
-    Aligned<float> scratch;  // the same size, four more columns
-    Aligned<int16_t> lines;  // two rows of level 0 with a border
-    Aligned<uint8_t> grey;   // a frame filled up
+    float gain = 1, offset = 0, noise = 0;  // of level 0: onset = gain later + offset; grey levels
+    FlowGrid fine;                          // cells of 2x2 px of the finest level
+    FlowGrid two_rows;                      // the same of any other level, for one row of cells
+    Aligned<int16_t> keys;                  // the whole-pixel shift of every pixel, one row per row of cells
+    Aligned<float> local;                   // alpha on the cells of level 1; its rows are those of level[1]->cells
+    Aligned<float> scratch;                 // the same size, four more columns
+    Aligned<int16_t> lines;                 // two rows of level 0 with a border
+    Aligned<uint8_t> grey;                  // a frame filled up
 };
 
 // What one instruction set offers
 struct FlowPath {
     void (*pyramid)(FlowBuffers&, const uint8_t* grey, int64_t stride, bool onset);  // of a frame of the padded size
-    void (*solve)(FlowBuffers&, float* u, float* v);
+    void (*solve)(FlowBuffers&);                                                     // leaves its result in `fine`
+    void (*full_size)(const FlowBuffers&, float* out_u, float* out_v);
     void (*double_plane)(const float* grid, int grid_width, int grid_height, int width, int height, float* out);
 };
 extern const FlowPath kFlowPortable;

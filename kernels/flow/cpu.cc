@@ -60,8 +60,15 @@ void FlowSolver::onset(const uint8_t* grey, int64_t stride) { prepare(grey, stri
 
 void FlowSolver::later(const uint8_t* grey, int64_t stride, float* u, float* v) {
     prepare(grey, stride, false);
-    path_.solve(*buffers_, u, v);
+    path_.solve(*buffers_);
+    const FlowGrid& fine = buffers_->fine;
+    for (int64_t y = 0; y < grid_height(); ++y) {
+        std::copy_n(fine.row(int(y), FlowGrid::u), grid_width(), u + y * grid_width());
+        std::copy_n(fine.row(int(y), FlowGrid::v), grid_width(), v + y * grid_width());
+    }
 }
+
+void FlowSolver::full_size(float* out_u, float* out_v) const { path_.full_size(*buffers_, out_u, out_v); }
 
 void flow_full_size(const float* u, const float* v, int grid_width, int grid_height, int width, int height, float* out_u, float* out_v,
                     SimdLevel level) {

@@ -7,7 +7,7 @@
 
 namespace mie {
 
-constexpr int kMinFlowSidePx = 32, kMaxFlowSidePx = 8192;
+constexpr int kMinFlowSidePx = 32, kMaxFlowSidePx = 4096;
 constexpr float kMaxFlowPx = 32.f;
 
 struct FlowBuffers;
@@ -25,6 +25,8 @@ class FlowSolver {
     void onset(const uint8_t* grey, int64_t stride);
     // Flow in px on cells of 2x2 px, [grid_height()][grid_width()]: later(x + flow(x)) = onset(x) with x = (2i + .5, 2j + .5)
     void later(const uint8_t* grey, int64_t stride, float* u, float* v);
+    // The last later()'s flow of every pixel, [height()][width()]: the grid doubled bilinearly, sharp where it jumps
+    void full_size(float* out_u, float* out_v) const;
 
     int width() const { return width_; }
     int height() const { return height_; }
@@ -38,7 +40,7 @@ class FlowSolver {
     const std::unique_ptr<FlowBuffers> buffers_;
 };
 
-// The flow of 2x2-px cells at every pixel, bilinear: out [height][width]
+// The flow of 2x2-px cells at every pixel, bilinear only: out [height][width]
 void flow_full_size(const float* u, const float* v, int grid_width, int grid_height, int width, int height, float* out_u, float* out_v,
                     SimdLevel level);
 

@@ -14,20 +14,25 @@ namespace {
 
 constexpr int kLanes = 16;  // minima side by side vectorise; every side * side is a multiple of it
 
-// A field [height][width] inside a border of one ghost sample.
+// A field [height][width] inside a border of one ghost sample; the ghosts of the corners stay 0.
 struct Ring {
     std::vector<float> sample;
-    int width, height, pitch;
-    void resize(int w, int h) { width = w, height = h, pitch = w + 2, sample.assign(size_t(pitch) * (h + 2), 0.0f); }
+    int width = 0, height = 0, pitch = 0;
+    void resize(int w, int h) {
+        if (w == width && h == height) return;
+        width = w, height = h, pitch = w + 2, sample.assign(size_t(pitch) * (h + 2), 0.0f);
+    }
     float* row(int y) { return sample.data() + int64_t(y + 1) * pitch + 1; }
-    void extend() {  // ghosts continue the border in a straight line; the corners are never read
+    // Ghosts continue the border in a straight line, or are 0.
+    void set_border(bool straight) {
+        const auto ghost = [=](float border, float inner) { return straight ? 2 * border - inner : 0; };
         for (int y = 0; y < height; ++y) {
             float* r = row(y);
-            r[-1] = 2 * r[0] - r[1], r[width] = 2 * r[width - 1] - r[width - 2];
+            r[-1] = ghost(r[0], r[1]), r[width] = ghost(r[width - 1], r[width - 2]);
         }
         for (int x = 0; x < width; ++x) {
-            row(-1)[x] = 2 * row(0)[x] - row(1)[x];
-            row(height)[x] = 2 * row(height - 1)[x] - row(height - 2)[x];
+            row(-1)[x] = ghost(row(0)[x], row(1)[x]);
+            row(height)[x] = ghost(row(height - 1)[x], row(height - 2)[x]);
         }
     }
 };
@@ -54,7 +59,7 @@ MIE_CLONES void strain_row(const float* u, const float* v, int64_t p, int width,
 }
 
 void strain_of(Ring& u, Ring& v, Strain kind, float* target) {
-    if (kind == Strain::true_) u.extend(), v.extend();
+    u.set_border(kind == Strain::true_), v.set_border(kind == Strain::true_);
     const int width = u.width, height = u.height;
     for (int y = 0; y < height; ++y) strain_row(u.row(y), v.row(y), u.pitch, width, kind, target + int64_t(y) * width);
     if (kind != Strain::shift) return;
@@ -77,7 +82,7 @@ struct Resampling {
         const auto place = [&](int i) { return std::clamp((i + 0.5) * extent / width - 0.5, 0.0, cells - 1.0); };
         for (int i = 0; i < points; ++i) {
             first[size_t(i)] = int(span >= 1 ? std::floor(edge(i)) : std::min(std::floor(place(i)), cells - 2.0));
-            if (span >= 1) taps = std::max(i == 0 ? 1 : taps, int(std::ceil(edge(i + 1))) - first[size_t(i)]);
+            if (span >= 1) taps = std::max(taps, int(std::ceil(edge(i + 1))) - first[size_t(i)]);
         }
         weight.resize(size_t(taps) * size_t(points));
         for (int tap = 0; tap < taps; ++tap)
@@ -90,24 +95,23 @@ struct Resampling {
     }
 };
 
+// total = a * cells_a + b * cells_b, then + weight * cells
+MIE_CLONES void join_rows(const float* cells_a, float a, const float* cells_b, float b, int count, float* total) {
+    for (int i = 0; i < count; ++i) total[i] = a * cells_a[i] + b * cells_b[i];
+}
 MIE_CLONES void add_row(const float* cells, float weight, int count, float* total) {
     for (int i = 0; i < count; ++i) total[i] += weight * cells[i];
 }
 
-// Points at distances of 1 or 2 cells, as at 224 px, need no table.
-MIE_CLONES void add_across(const Resampling& r, int tap, int step, const float* cells, float* total) {
-    const float* weight = r.weight.data() + int64_t(tap) * r.points;
-    const int* first = r.first.data();
+// Two taps along a row; points at distances of 1 or 2 cells, as at 224 px, need no table.
+MIE_CLONES void join_across(const int* first, int step, const float* a, const float* b, int last, const float* cells, int count,
+                            float* total) {
     if (step == 1)
-        for (int i = 0; i < r.points; ++i) total[i] += weight[i] * cells[i + tap];
+        for (int i = 0; i < count; ++i) total[i] = a[i] * cells[i] + b[i] * cells[i + 1];
     else if (step == 2)
-        for (int i = 0; i < r.points; ++i) total[i] += weight[i] * cells[2 * i + tap];
+        for (int i = 0; i < count; ++i) total[i] = a[i] * cells[2 * i] + b[i] * cells[2 * i + 1];
     else
-        for (int i = 0; i < r.points; ++i) total[i] += weight[i] * cells[std::min(first[i] + tap, r.cells - 1)];
-}
-
-MIE_CLONES void scale_row(float factor, int count, float* row) {
-    for (int i = 0; i < count; ++i) row[i] *= factor;
+        for (int i = 0; i < count; ++i) total[i] = a[i] * cells[first[i]] + b[i] * cells[std::min(first[i] + 1, last)];
 }
 
 // 2 x 2 means of one row of the map
@@ -141,17 +145,18 @@ struct Scratch {  // of the calling thread, kept from frame to frame
 
 void to_lattice(const float* grid, int grid_w, float factor, Scratch& s, Ring& lattice) {
     const Resampling &down = s.down, &across = s.across;
-    const bool even = across.extent_px % (2 * across.points) == 0;
-    const int step = even ? across.extent_px / (2 * across.points) : 0;
-    for (int y = 0; y < down.points; ++y) {
-        std::fill(s.line.begin(), s.line.end(), 0.0f);
-        for (int tap = 0; tap < down.taps; ++tap) {
-            const int cell = std::min(down.first[size_t(y)] + tap, down.cells - 1);
-            add_row(grid + int64_t(cell) * grid_w, down.weight[size_t(tap * down.points + y)], grid_w, s.line.data());
-        }
+    const int points = across.points, step = across.extent_px % (2 * points) == 0 ? across.extent_px / (2 * points) : 0;
+    const float* weight = across.weight.data();
+    for (int y = 0; y < points; ++y) {
+        const auto cells = [&](int tap) { return grid + int64_t(std::min(down.first[size_t(y)] + tap, down.cells - 1)) * grid_w; };
+        const auto share = [&](int tap) { return down.weight[size_t(tap * points + y)] * factor; };
+        join_rows(cells(0), share(0), cells(1), share(1), grid_w, s.line.data());
+        for (int tap = 2; tap < down.taps; ++tap) add_row(cells(tap), share(tap), grid_w, s.line.data());
         float* row = lattice.row(y);
-        for (int tap = 0; tap < across.taps; ++tap) add_across(across, tap, step, s.line.data(), row);
-        scale_row(factor, across.points, row);
+        join_across(across.first.data(), step, weight, weight + points, grid_w - 1, s.line.data(), points, row);
+        for (int tap = 2; tap < across.taps; ++tap)
+            for (int i = 0; i < points; ++i)
+                row[i] += weight[tap * points + i] * s.line[size_t(std::min(across.first[size_t(i)] + tap, grid_w - 1))];
     }
 }
 
@@ -172,7 +177,7 @@ void flow_maps(const float* u, const float* v, int grid_w, int grid_h, int width
     const int points = 2 * side, count = side * side;
     s.across.prepare(grid_w, width, points), s.down.prepare(grid_h, height, points);
     s.u.resize(points, points), s.v.resize(points, points);
-    s.line.resize(size_t(grid_w)), s.strain.resize(size_t(points) * points), s.mean.resize(size_t(count)),
+    s.line.assign(size_t(grid_w) + 1, 0.0f), s.strain.resize(size_t(points) * points), s.mean.resize(size_t(count)),
         s.level.resize(size_t(count) * 3);
     to_lattice(u, grid_w, float(double(points) / width), s, s.u);
     to_lattice(v, grid_w, float(double(points) / height), s, s.v);

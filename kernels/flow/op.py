@@ -49,20 +49,26 @@ def flow(
 
     Source: see ref.py.
     """
-    count, height, width = require.shape("flow: later", later, "[N, H, W]", dtype="uint8", hint="pass grey frames")
-    onsets, *sides = require.shape("flow: onset", onset, "[N, H, W]", dtype="uint8", hint="pass grey frames")
-    if sides != [height, width] or onsets not in (1, count):
-        raise ShapeError(
-            f"flow: onset has shape {list(onset.shape)}, expected {[count, height, width]} as later has, or one frame {[1, height, width]}"
-        )
-    for name, side in (("height", height), ("width", width)):
-        require.integer(f"flow: {name} in px", side, MIN_FLOW_SIDE_PX, MAX_FLOW_SIDE_PX, "crop or scale the frames")
+    call = checked_pairs("flow", onset, later, simd, threads)
+    count, height, width = call.later.shape
     if count * height * width * 8 > MAX_RENDER_BYTES:
         raise RangeError(f"flow: {count} pairs of {height} x {width} px need more than {MAX_RENDER_BYTES} bytes; pass fewer at a time")
-    workers = require.integer("flow: threads", threads, 0, MAX_WORKERS)
-    call = FlowCall(np.ascontiguousarray(onset), np.ascontiguousarray(later), simd, workers)
     field: NDArray[np.float32] = FLOW.run(call, cpu_if_simd("flow", backend, simd))
     return field
+
+
+def checked_pairs(name: str, onset: NDArray[np.uint8], later: NDArray[np.uint8], simd: str, threads: int) -> FlowCall:
+    """The call of an op that takes flow's frames. Raises as `flow` does."""
+    count, height, width = require.shape(f"{name}: later", later, "[N, H, W]", dtype="uint8", hint="pass grey frames")
+    onsets, *sides = require.shape(f"{name}: onset", onset, "[N, H, W]", dtype="uint8", hint="pass grey frames")
+    if sides != [height, width] or onsets not in (1, count):
+        raise ShapeError(
+            f"{name}: onset has shape {list(onset.shape)}, expected {[count, height, width]} as later has, or one frame {[1, height, width]}"
+        )
+    for side, px in (("height", height), ("width", width)):
+        require.integer(f"{name}: {side} in px", px, MIN_FLOW_SIDE_PX, MAX_FLOW_SIDE_PX, "crop or scale the frames")
+    workers = require.integer(f"{name}: threads", threads, 0, MAX_WORKERS)
+    return FlowCall(np.ascontiguousarray(onset), np.ascontiguousarray(later), simd, workers)
 
 
 FLOW.backend("ref")(ref.flow)

@@ -31,7 +31,7 @@ ALPHA_MIN, ALPHA_MAX = f32(50), f32(10000)  # level 0
 GRADIENT_GLOBAL, GRADIENT_FLOOR = f32(0.1), f32(1e-5)  # share of the face's mean; px^2
 FINE_FACTOR = f32(10)  # smaller cells are so much smoother than their size asks for
 GAIN_MIN, GAIN_MAX = 0.25, 4.0
-MIN_VALID = 16  # px that a brightness estimate needs
+MIN_VALID, MIN_DEVIATION = 16, 0.25  # px and grey levels that a gain is estimated from
 REACH = 3  # cells of 2 px from a jump to the flow beyond it
 JUMP_PX, SHARPNESS = f32(0.5), f32(0.7)  # least jump over 2 reaches; its least share of the change over 4 reaches, which a slope fails
 
@@ -108,12 +108,12 @@ def brightness(a: Floats, b: Floats) -> Brightness:
     if a.size == 0:
         return Brightness(f32(1), f32(0))
     deviation_a, deviation_b = a.std(dtype=float), b.std(dtype=float)
-    known = a.size >= MIN_VALID and deviation_a > 0 and deviation_b > 0
+    known = a.size >= MIN_VALID and min(deviation_a, deviation_b) >= MIN_DEVIATION
     gain = min(max(deviation_a / deviation_b, GAIN_MIN), GAIN_MAX) if known else 1.0
     return Brightness(f32(gain), f32(a.mean(dtype=float) - gain * b.mean(dtype=float)))
 
 
-def tensor(a: Floats, b: Floats, shift: NDArray[np.int32], size: tuple[int, int]) -> tuple[Floats, Brightness]:
+def tensor(a: Floats, b: Floats, shift: Floats, size: tuple[int, int]) -> tuple[Floats, Brightness]:
     """Means over cells of 2 px of (xx, xy, yy, -xt, -yt, tt): derivatives of the pair after whole-pixel shifts [2, h / 4, w / 4].
 
     The spatial derivative is that of the sum of both images: this makes the linearisation exact to second order. Only pixels of the true
@@ -121,7 +121,7 @@ def tensor(a: Floats, b: Floats, shift: NDArray[np.int32], size: tuple[int, int]
     """
     rows, columns = a.shape
     y, x = np.mgrid[:rows, :columns]
-    to_x, to_y = np.stack([x, y]) + spread(shift, CELL_PX)
+    to_x, to_y = np.stack([x, y]) + spread(shift, CELL_PX).astype(int)
     valid = np.ones(a.shape, bool)
     for at, side in ((y, size[0]), (x, size[1]), (to_y, size[0]), (to_x, size[1])):
         valid &= (at >= MARGIN_PX) & (at < side - MARGIN_PX)
@@ -134,7 +134,7 @@ def tensor(a: Floats, b: Floats, shift: NDArray[np.int32], size: tuple[int, int]
     return cell_means(np.where(valid, products, f32(0)), FINE_PX), match
 
 
-def solve(j: Floats, shift: NDArray[np.int32], weight: Floats, f: Floats, sweeps: int) -> Floats:
+def solve(j: Floats, shift: Floats, weight: Floats, f: Floats, sweeps: int) -> Floats:
     """Jacobi sweeps f <- (J + w I)^-1 (q + J n + w mean8(f)); mean8 weighs sides 1/6, corners 1/12, edge repeated."""
     xx, xy, yy, right_x, right_y, _ = j
     right_x, right_y = right_x + xx * shift[0] + xy * shift[1], right_y + xy * shift[0] + yy * shift[1]
@@ -149,7 +149,7 @@ def solve(j: Floats, shift: NDArray[np.int32], weight: Floats, f: Floats, sweeps
     return f
 
 
-def noise(j: Floats, shift: NDArray[np.int32], f: Floats, size: tuple[int, int]) -> np.float32:
+def noise(j: Floats, shift: Floats, f: Floats, size: tuple[int, int]) -> np.float32:
     """Standard deviation of the residual that the predicted flow leaves at level 0: neither motion nor gain count as noise."""
     u, v = f - shift
     xx, xy, yy, right_x, right_y, tt = j
@@ -159,8 +159,11 @@ def noise(j: Floats, shift: NDArray[np.int32], f: Floats, size: tuple[int, int])
 
 
 def gradient(f: Floats, size: tuple[int, int]) -> Floats:
-    """Squared gradient of level 1's flow, [1 4 6 4 1] / 16 smoothed, and a share of its mean: px of level 1 per 8 px = px per 4 px."""
-    e = ((padded(f, 0, 1, 2)[..., 1:] - f) ** 2).sum(0) + ((padded(f, 0, 1, 1)[:, 1:] - f) ** 2).sum(0)
+    """Squared gradient of level 1's flow, mean of both sides, [1 4 6 4 1] / 16 smoothed, with a share of its mean: (px / 4 px)^2."""
+    e: Floats = np.zeros(f.shape[1:], f32)
+    for axis in (1, 2):
+        p = np.diff(padded(f, 1, 1, axis), axis=axis) ** 2
+        e += (p.take(range(1, p.shape[axis]), axis) + p.take(range(p.shape[axis] - 1), axis)).sum(0) / 2
     rows, columns = size[0] // 8, size[1] // 8
     mean = e[rows // 8 : rows - rows // 8, columns // 8 : columns - columns // 8].mean()
     for axis in (0, 1):
@@ -188,7 +191,7 @@ def solved(onset: list[Floats], later: list[Floats], size: tuple[int, int]) -> S
         if level < top:
             limit = f32(MAX_FLOW_PX / 2**level)
             f = (2 * doubled(f)).clip(-limit, limit)
-        shift = np.rint(f).astype(np.int32)
+        shift = np.rint(f)
         fine, match = tensor(onset[level], later[level], shift, (size[0] >> level, size[1] >> level))
         j = cell_means(fine, 2)
         if slope is not None:  # empirical Bayes: noise variance over the flow's own

@@ -65,13 +65,13 @@ def axis_weights(cells: int, extent_px: int, points: int) -> tuple[NDArray[np.in
     return first, np.stack([1 - (place - first), place - first], 1).astype(f32)
 
 
-def resampled(grid: Floats, extent_px: int, points: int) -> Floats:
-    """[..., cells, n] to [..., points, n] along the second axis from the end."""
+def resampled(grid: Floats, extent_px: int, points: int, factor: Any = f32(1)) -> Floats:
+    """[..., cells, n] to [..., points, n] along the second axis from the end, times factor."""
     cells = grid.shape[-2]
     first, weights = axis_weights(cells, extent_px, points)
     total: Any = f32(0)
     for tap in range(weights.shape[1]):
-        total = total + weights[:, tap, None] * grid[..., np.minimum(first + tap, cells - 1), :]
+        total = total + (weights[:, tap, None] * factor) * grid[..., np.minimum(first + tap, cells - 1), :]
     result: Floats = total
     return result
 
@@ -79,8 +79,8 @@ def resampled(grid: Floats, extent_px: int, points: int) -> Floats:
 def flow_maps(grid: Floats, size: tuple[int, int], side: int, kind: str) -> tuple[NDArray[np.uint8], Floats]:
     """Map [side, side, 3] and ranges [3, 2] of flow [2, ceil(H / 2), ceil(W / 2)] on cells of 2 x 2 px; see maps.flow_maps."""
     points = 2 * side
-    lattice = resampled(resampled(grid, size[0], points).swapaxes(1, 2), size[1], points).swapaxes(1, 2)
-    lattice = lattice * np.array([points / size[1], points / size[0]], f32)[:, None, None]
+    to_lattice_px = np.array([points / size[1], points / size[0]], f32)[:, None, None]
+    lattice = resampled(resampled(grid, size[0], points, to_lattice_px).swapaxes(1, 2), size[1], points).swapaxes(1, 2)
     planes = np.concatenate([lattice, strain(lattice, kind)[None]])
     means = ((planes[:, ::2, ::2] + planes[:, ::2, 1::2]) + (planes[:, 1::2, ::2] + planes[:, 1::2, 1::2])) * f32(0.25)
     low, high = means.min((1, 2)), means.max((1, 2))

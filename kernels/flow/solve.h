@@ -1,5 +1,6 @@
 // The flow of a pair whose pyramids are built, coarse to fine; the entry points of an instruction set.
 #pragma once
+#include "edges.h"
 #include "pyramid.h"
 #include "relax.h"
 #include "tensor.h"
@@ -51,10 +52,10 @@ void local_gradient(const FlowBuffers& all) {
     }
 }
 
-// The pixels' equations of a level on its cells; level 0 leaves those of the 2x2-px cells too and returns the noise: the mean standard
+// The pixels' equations of a level on its cells; level 0 leaves those of the 2x2-px cells too and the noise: the mean standard
 // deviation of what the flow so far leaves unexplained, two rings of cells at the border left out
 template <bool kFine>
-float build_equations(const FlowBuffers& all, int l) {
+void build_equations(FlowBuffers& all, int l) {
     const FlowLevel& level = *all.level[l];
     round_shifts(all, level.cells);
     const Pair pair(all, level);
@@ -68,14 +69,17 @@ float build_equations(const FlowBuffers& all, int l) {
         const float deviation = join_cells<kFine>(fine, to, level.cells, cy, 2, columns - 2);
         if (cy >= 2 && cy < rows - 2) noise += deviation;
     }
-    return float(noise / (double(columns - 4) * (rows - 4)));
+    all.gain = match.gain;
+    all.offset = match.offset;
+    all.noise = float(noise / (double(columns - 4) * (rows - 4)));
 }
 
 // alpha = noise^2 / local |grad f|^2 on the cells of level 1
-void adapt_alpha(const FlowBuffers& all, float noise) {
+void adapt_alpha(const FlowBuffers& all) {
     const FlowGrid& grid = all.level[1]->cells;
     float* local = all.local.get();
-    for (int i = 0; i < grid.stride * grid.height; ++i) local[i] = std::min(std::max(noise * noise / local[i], kAlphaMin), kAlphaMax);
+    for (int i = 0; i < grid.stride * grid.height; ++i)
+        local[i] = std::min(std::max(all.noise * all.noise / local[i], kAlphaMin), kAlphaMax);
 }
 
 void start(const FlowGrid& from, const FlowGrid& to, int y, float scale, float limit) {
@@ -84,7 +88,7 @@ void start(const FlowGrid& from, const FlowGrid& to, int y, float scale, float l
                          to.stride);
 }
 
-void solve(FlowBuffers& all, float* u, float* v) {
+void solve(FlowBuffers& all) {
     const auto nothing = [](int) {};
     const int top = all.levels - 1, alpha_stride = all.level[1]->cells.stride;
     const float* alpha = all.local.get();
@@ -103,7 +107,8 @@ void solve(FlowBuffers& all, float* u, float* v) {
             continue;
         }
         local_gradient(all);
-        adapt_alpha(all, build_equations<true>(all, 0));
+        build_equations<true>(all, 0);
+        adapt_alpha(all);
         const auto weight = [&](int y) {
             return [row = alpha + y / 2 * alpha_stride](int x) { return repeat<2>(loadf(row + x / 2)) * (1.f / 16); };
         };
@@ -111,18 +116,14 @@ void solve(FlowBuffers& all, float* u, float* v) {
     }
 
     const FlowGrid& fine = all.fine;
-    const int width = (all.width + 1) / 2, height = (all.height + 1) / 2;
     const auto begin = [&](int y) {
         start(all.level[0]->cells, fine, y, 1, INFINITY);
         const float* row = alpha + y / 4 * alpha_stride;
         invert_row(fine, y, [&](int x) { return repeat<4>(loadf(row + x / 4)) * (kFineFactor / 4); });
     };
     const auto end = [&](int y) {
-        if (y >= height) return;
-        const float* rows[2] = {fine.row(y, FlowGrid::u), fine.row(y, FlowGrid::v)};
-        float* to[2] = {u + int64_t(y) * width, v + int64_t(y) * width};
-        for (int k = 0; k < 2; ++k)
-            for (int x = 0; x < width; ++x) to[k][x] = std::min(std::max(rows[k][x], -kMaxFlowPx), kMaxFlowPx);
+        for (float *f = fine.row(y, FlowGrid::u), *stop = f + 2 * fine.stride; f < stop; f += kFloats)
+            store(f, larger(smaller(loadf(f), all_of(kMaxFlowPx)), all_of(-kMaxFlowPx)));
     };
     relax(fine, kSweepsFine, begin, end);
 }

@@ -29,3 +29,14 @@ def synth(
     from ..bench.synth import main
 
     raise typer.Exit(main(json=as_json, rounds=rounds))
+
+
+@app.command()
+def flow(
+    rounds: Annotated[int, typer.Option(help="Interleaved rounds; medians are shown.")] = 15,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Optical flow against OpenCV's: errors on known motion, speed, and speed with strain and 28x28 maps."""
+    from ..bench.flow import main
+
+    raise typer.Exit(main(json=as_json, rounds=rounds))
