@@ -51,10 +51,10 @@ def train(
     if model == "default":
         if data or epochs or lr or side or given or not flip or seed:
             raise UsageError("the shipped recogniser has one recipe: give --out only, or name its network, robustnet, and your data")
-        from ..synth.default_data import CLIPS, default_data
+        from ..synth.default_data import COMPUTED, RENDERED, default_data
 
         model, recipes = "robustnet", [training.DEFAULT_RECIPE]
-        with Progress("synthesis", CLIPS, "samples", quiet=as_json) as bar:
+        with Progress("synthesis", COMPUTED + RENDERED, "samples", quiet=as_json) as bar:
             parts = [default_data(out / "data", bar.add)]
     else:
         if model not in SPECS:
