@@ -7,12 +7,14 @@ from .jpeg.op import encode_jpeg
 from .registry import SIMD, backends, choose, explain, simd_level
 from .render.motion import features, motion
 from .render.op import FORMATS, Rendered, RenderSource, noise_word, render, render_with_motion
+from .ststnet.op import StstnetWeights, ststnet
 
 __all__ = [
     "FORMATS",
     "SIMD",
     "RenderSource",
     "Rendered",
+    "StstnetWeights",
     "align",
     "backends",
     "choose",
@@ -27,4 +29,5 @@ __all__ = [
     "render_with_motion",
     "simd_level",
     "strain",
+    "ststnet",
 ]

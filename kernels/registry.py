@@ -102,6 +102,7 @@ def cpu_if_simd(name: str, backend: str, simd: str) -> str:
     return "cpu"
 
 
+@functools.cache
 def simd_level(name: str, simd: str) -> str:
     """The instruction set that `simd` means here ("auto": the widest). Raises BackendError where the processor lacks it."""
     levels: list[str] = core().simd_levels()

@@ -16,4 +16,5 @@ PYBIND11_MODULE(_core, m) {
     mie::bind_flow(m);
     mie::bind_flow_maps(m);
     mie::bind_shard(m);
+    mie::bind_ststnet(m);
 }

@@ -50,8 +50,8 @@ def evaluate(
     if weights is not None and not Path(weights).is_dir():
         raise InputError(f"{weights}: no folder; --weights is one with a checkpoint per left-out subject, such as sub01.pth.")
     if data is not None:
-        side = 0 if constant else scorers.side_of(model, weights)
-        task = protocols.task(protocol, datasets.read(Path(data), side))
+        side, inputs = (0, "maps") if constant else scorers.takes(model, weights)
+        task = protocols.task(protocol, datasets.read(Path(data), side, inputs))
     elif protocol == "cd6me" and constant:
         task = protocols.task(protocol, protocols.label_counts())
     else:

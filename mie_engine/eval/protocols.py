@@ -162,4 +162,4 @@ def summary(given: Task) -> str:
     corpora = Counter(clip.corpus for clip in given.table.clips)
     people = len({clip.person for clip in given.table.clips})
     of = ", ".join(f"{name} {count}" for name, count in sorted(corpora.items()))
-    return f"{len(given.table.clips)} clips ({of}), {people} subjects, {len(given.folds)} folds; {named}"
+    return f"{len(given.table)} clips ({of}), {people} subjects, {len(given.folds)} folds; {named}"

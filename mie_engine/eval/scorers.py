@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ..errors import InputError, UsageError
 from ..models.model_info import ModelInfo
-from ..models.recogniser import DEFAULT, Recogniser
+from ..models.recogniser import DEFAULT, Recogniser, Scores
 from ..models.recognisers import SPECS
 from ..runtime.image import read_image_bytes
 from ..types import CLASSES
@@ -116,52 +116,46 @@ def trained(network: str, epochs: int) -> Scorer:
         recipe = TrainRecipe(epochs=epochs, batch=min(BATCH, len(label)), au_weight=0.0 if whole else 1.0, seed=seed)
         made = train(samples, recipe, network)
         found = as_recogniser(made.module, ModelInfo.of(made.info))
-        return lambda maps: found.scores(maps).logits if whole else found.scores(maps).aus - np.float32(0.5)
+        return lambda maps: _scores(found, maps).logits if whole else _scores(found, maps).aus - np.float32(0.5)
 
     return Scorer(f"{network}, {epochs} epochs in every fold", fit, learns=True)
 
 
-def side_of(model: str, weights: str | Path | None) -> int:
-    """Side of the maps that a model takes, px; errors as `recogniser`."""
+def takes(model: str, weights: str | Path | None) -> tuple[int, str]:
+    """Side, px, and kind ("maps" or "frames") of what a model takes; errors as `recogniser`."""
     if model in SPECS:
-        return _of_maps(model, SPECS[model].inputs, SPECS[model].side)
+        return SPECS[model].side, SPECS[model].inputs
     sources = sorted(path for path in Path(weights).iterdir() if path.suffix in SUFFIXES) if weights else [model]
     if not sources:
         raise InputError(f"{weights}: no checkpoint: expected <subject>.pth, .onnx or .safetensors.")
-    return recogniser(sources[0], None, ()).side
+    found = recogniser(sources[0], None, ())
+    return found.side, found.inputs
 
 
 def recogniser(source: str | Path, network: str | None, classes: tuple[str, ...]) -> Recogniser:
-    """Load a recogniser of maps.
+    """Load a recogniser.
 
     Args:
         source: "default", .onnx, .safetensors, or a published .pth, which is a `network` and tells `classes` in this order.
 
     Raises:
-        UsageError: which network a .pth is was not said, or it takes frames. InputError: as the loaders of models.
+        UsageError: which network a .pth is was not said. InputError: as the loaders of models.
     """
     if not str(source).endswith((".pth", ".safetensors")):
-        found = Recogniser.load(source)
-    else:
-        from ..models import checkpoint
-        from ..models.module import as_recogniser
+        return Recogniser.load(source)
+    from ..models import checkpoint
+    from ..models.module import as_recogniser
 
-        if str(source).endswith(".safetensors"):
-            module, info = checkpoint.load(source)
-        elif network is None:
-            raise UsageError(f"{source} does not say which network it is: add --model, such as ststnet.")
-        else:
-            spec = SPECS[network]
-            module, info = checkpoint.import_published(source, network), ModelInfo(network, classes, (), spec.side, "true", spec.inputs)
-        found = as_recogniser(module, info)
-    _of_maps(source, found.inputs, found.side)
-    return found
+    if str(source).endswith(".safetensors"):
+        return as_recogniser(*checkpoint.load(source))
+    if network is None:
+        raise UsageError(f"{source} does not say which network it is: add --model, such as ststnet.")
+    info = ModelInfo(network, classes, (), SPECS[network].side, "true", SPECS[network].inputs)
+    return as_recogniser(checkpoint.import_published(source, network), info)
 
 
-def _of_maps(source: object, inputs: str, side: int) -> int:
-    if inputs != "maps":
-        raise UsageError(f"{source} takes {inputs}; flow maps are evaluated here: choose a network of maps.")
-    return side
+def _scores(found: Recogniser, maps: Maps) -> Scores:
+    return found.scores(maps) if found.inputs == "maps" else found.scores(maps[:, 0], maps[:, 1])
 
 
 def _answers(found: Recogniser, source: object, task: Task) -> Predict:
@@ -169,7 +163,7 @@ def _answers(found: Recogniser, source: object, task: Task) -> Predict:
     if not set(task.classes) <= set(told) or not (task.multi or len(told) == len(task.classes)):
         raise UsageError(f"{source} tells {', '.join(told) or 'no action units'}; {task.protocol} asks for {', '.join(task.classes)}.")
     order = [told.index(name) for name in task.classes]
-    return lambda maps: found.scores(maps).aus[:, order] - np.float32(0.5) if task.multi else found.scores(maps).logits[:, order]
+    return lambda maps: _scores(found, maps).aus[:, order] - np.float32(0.5) if task.multi else _scores(found, maps).logits[:, order]
 
 
 def _trace(source: str | Path) -> Trace:

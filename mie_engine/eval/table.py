@@ -52,8 +52,8 @@ class Clip:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """clips by key. maps: uint8 [N, S, S, 3] (u, v, strain), S = 0 where only labels are known. notes: what was left out and why. leaks:
-    test files found among training files."""
+    """clips by key. maps: uint8 [N, S, S, 3] (u, v, strain) or, for frame networks, [N, 2, S, S, 3]; S = 0 where only labels are known.
+    notes: what was left out and why. leaks: test files found among training files."""
 
     clips: tuple[Clip, ...]
     maps: Maps
@@ -67,6 +67,9 @@ class Table:
         order = sorted(range(len(listed)), key=lambda k: listed[k].key)
         maps = np.zeros((len(listed), 0, 0, 3), np.uint8) if maps is None else maps
         return cls(tuple(listed[k] for k in order), maps[order], tuple(notes), tuple(leaks))
+
+    def __len__(self) -> int:
+        return len(self.clips)
 
     def take(self, rows: Rows, *notes: str) -> Table:
         """Some of the clips, given by rows in growing order."""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import copy
+import io
 import os
 import re
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from mie_engine.errors import EnvironmentProblem, InputError
-from mie_engine.limits import MAX_MODEL_BYTES
+from mie_engine.limits import MAX_MODEL_BYTES, MAX_MODEL_CLASSES
 
 from .model_info import KEY, ModelInfo
+from .recogniser import read_limited, read_weights
 from .recognisers import build
 
 if TYPE_CHECKING:
@@ -36,13 +39,15 @@ def save(module: nn.Module, info: Mapping[str, Any], path: str | Path) -> None:
     Raises:
         InputError: the description does not fit the module, or a weight is not finite. EnvironmentProblem: the file cannot be written.
     """
+    import torch
     from safetensors.torch import save as to_bytes
 
     described = ModelInfo.of(info)
-    weights = {_stored(key): value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
-    bare = {key: tuple(value.shape) for key, value in _empty(described).state_dict().items()}
-    if {key: tuple(value.shape) for key, value in module.state_dict().items()} != bare:
+    with torch.device("meta"):  # shapes only
+        expected = {key: value.shape for key, value in _empty(described).state_dict().items()}
+    if {key: value.shape for key, value in module.state_dict().items()} != expected:
         raise InputError(f"description {described.json()} does not fit the network; describe the one that was built")
+    weights = {_stored(key): value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
     if bad := [key for key, value in weights.items() if not value.isfinite().all()]:
         raise InputError(f"network has weights that are not finite: {bad[:3]}; train it again")
     _write(to_bytes(weights, metadata={KEY: described.json()}), Path(path))
@@ -54,17 +59,10 @@ def load(path: str | Path) -> tuple[nn.Module, ModelInfo]:
     Raises:
         InputError: not such a file, or its weights do not fit its description.
     """
-    from safetensors import SafetensorError, safe_open
+    import torch
 
-    from .recogniser import read_limited
-
-    read_limited(path, size_only=True)
-    try:
-        with safe_open(path, framework="pt") as file:
-            info = ModelInfo.parse((file.metadata() or {}).get(KEY), str(path))
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise InputError(f"{path} is not a safetensors file ({error})") from error
+    info, arrays = read_weights(path)
+    weights = {key: torch.from_numpy(value.copy()) for key, value in arrays.items()}
     module = _empty(info)
     _fill(module, {_module_key(key): value for key, value in weights.items()}, str(path))
     return module.eval(), info
@@ -154,32 +152,36 @@ def import_published(path: str | Path, model: str) -> nn.Module:
     """
     import torch
 
-    from .recogniser import read_limited
-
-    read_limited(path, size_only=True)
+    data = read_limited(path)
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        if zipfile.is_zipfile(io.BytesIO(data)):
+            unpacked = sum(member.file_size for member in zipfile.ZipFile(io.BytesIO(data)).infolist())
+            if unpacked > MAX_MODEL_BYTES:
+                raise InputError(f"it unpacks to {unpacked} bytes, at most {MAX_MODEL_BYTES} are read")
+        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling a hostile file may raise anything
-        raise InputError(f"{path} is not a checkpoint of plain tensors ({str(error).splitlines()[0][:200]})") from error
+        raise InputError(f"{path} is not a checkpoint of plain tensors ({(str(error) or repr(error)).splitlines()[0][:200]})") from error
     if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
         found = found["state_dict"]
-    if not isinstance(found, dict) or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in found.items()):
+    plain = isinstance(found, dict) and all(
+        isinstance(k, str) and isinstance(v, torch.Tensor) and v.layout is torch.strided and not v.is_quantized and v.device.type == "cpu"
+        for k, v in found.items()
+    )
+    if not plain:
         raise InputError(f"{path} holds no state dict of tensors; save model.state_dict()")
     weights = {key.removeprefix("module."): value for key, value in found.items()}
-    classes = 3
-    network = build(model, classes)
-    net: Any = network.net
-    trunks = getattr(net, "trunks", ())
+    network: Any = build(model)
+    trunks = getattr(network.net, "trunks", ())
     if trunks and "layer1.0.conv1.weight" in weights:
         backbone = {key: value for key, value in weights.items() if not key.startswith("fc.")}
         for trunk in trunks:
-            _fill(getattr(net, trunk), backbone, str(path))
-        return network.eval()
-    last = weights.get(f"{net.head}.weight")
-    if last is not None and last.ndim == 2 and last.shape[0] != classes:
-        network = build(model, max(2, min(int(last.shape[0]), 1000)))
-    _fill(network.net, weights, str(path))
-    return network.eval()
+            _fill(getattr(network.net, trunk), backbone, str(path))
+    else:
+        last = weights.get(f"{network.net.head}.bias")
+        if last is not None and last.ndim == 1 and len(last) != 3 and 2 <= len(last) <= MAX_MODEL_CLASSES:
+            network = build(model, len(last))
+        _fill(network.net, weights, str(path))
+    return cast("nn.Module", network.eval())
 
 
 def _empty(info: ModelInfo) -> nn.Module:
@@ -193,8 +195,9 @@ def _fill(module: Any, weights: Mapping[str, Tensor], source: str) -> None:
     missing = [key for key in own if key not in weights and not key.endswith("num_batches_tracked")]
     unknown = [key for key in weights if key not in own]
     unfit = [f"{k} {list(weights[k].shape)} for {list(v.shape)}" for k, v in own.items() if k in weights and weights[k].shape != v.shape]
-    broken = [key for key, value in weights.items() if not value.isfinite().all()]
-    faults = {"lacks": missing, "has unknown": unknown, "has other shapes:": unfit, "has numbers that are not finite in": broken}
+    faults = {"lacks": missing, "has unknown": unknown, "has other shapes:": unfit}
+    if not any(faults.values()):
+        faults["has numbers that are not finite in"] = [key for key, value in weights.items() if not value.isfinite().all()]
     for what, keys in faults.items():
         if keys:
             more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""

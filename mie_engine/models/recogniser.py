@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mie_engine import kernels
 from mie_engine.errors import EnvironmentProblem, InputError, ShapeError
 from mie_engine.limits import MAX_MAPS, MAX_MODEL_BYTES
 from mie_engine.runtime.session import Session
@@ -127,16 +131,47 @@ class Recogniser:
 
     @classmethod
     def _native(cls, path: Path) -> Recogniser:
-        raise InputError(f"{path}: native weights are not there yet")
+        info, layers = read_weights(path)
+        if info.model != "ststnet" or info.members != 1:
+            raise InputError(f"{path} holds {info.members} x {info.model}; only a single ststnet runs without a graph: load its .onnx file")
+        for name, layer in layers.items():
+            if layer.ndim == 4:  # the published filters take strain, v, u
+                layers[name] = layer[:, ::-1]
+        weights = kernels.StstnetWeights(layers)
+        count = len(info.classes)
+        if weights.layers["fc.bias"].size != count or weights.outputs != count + len(info.aus):
+            raise InputError(f"{path}: the weights give {weights.outputs} outputs, its description {info.json()} has others")
+
+        def run(images: list[Floats]) -> tuple[Floats, Floats]:
+            logits = kernels.ststnet(images[0], weights)
+            return logits[:, :count], logits[:, count:]
+
+        return cls(info, run)
 
 
-def read_limited(path: str | Path, *, size_only: bool = False) -> bytes:
+def read_weights(path: str | Path) -> tuple[ModelInfo, dict[str, NDArray[Any]]]:
+    """A safetensors file's description and arrays. Raises InputError."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    data = read_limited(path)
+    try:
+        layers = load(data)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:  # KeyError: a dtype that NumPy lacks
+        raise InputError(f"{path} is not a safetensors file of plain numbers ({error})") from error
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])  # which load has checked
+    return ModelInfo.parse(header.get("__metadata__", {}).get(KEY), str(path)), layers
+
+
+def read_limited(path: str | Path) -> bytes:
     """A model file's bytes. Raises InputError when it is missing, no file, or above MAX_MODEL_BYTES."""
     try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            raise InputError(f"{path} is no file; give an .onnx, .safetensors or .pth file")
+        if status.st_size > MAX_MODEL_BYTES:
+            raise InputError(f"{path} has {status.st_size} bytes, at most {MAX_MODEL_BYTES} are read")
         with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > MAX_MODEL_BYTES:
-                raise InputError(f"{path} has {size} bytes, at most {MAX_MODEL_BYTES} are read")
-            return b"" if size_only else file.read(MAX_MODEL_BYTES)
+            return file.read(MAX_MODEL_BYTES)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error})") from error

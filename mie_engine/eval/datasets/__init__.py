@@ -14,11 +14,11 @@ NAMES = (*CODED, "smic")
 _OTHER_NAMES = {"casmeii": "casme2", "casme3a": "casme3", "4dme": "fourd", "4dmicro": "fourd"}
 
 
-def read(folder: Path, side: int) -> Table:
+def read(folder: Path, side: int, inputs: str = "maps") -> Table:
     """Read what a folder holds: maps (<subject>/u_test), one corpus (by the folder's name), or corpora in folders of their names.
 
     Args:
-        side: of the maps to make from frames, px; 0: labels only.
+        side: of what is made from frames, px; 0: labels only. inputs: "maps", or "frames" (onset and apex).
 
     Raises:
         InputError: no such folder, nothing known in it, or as the reader of the corpus.
@@ -26,6 +26,8 @@ def read(folder: Path, side: int) -> Table:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder: name the one that holds the data.")
     if any(path.is_dir() for path in folder.glob("*/u_test")):
+        if inputs != "maps":
+            raise InputError(f"{folder} holds flow maps, the network takes {inputs}: choose a network of maps.")
         return maps_folder.read(folder)
     clips, notes = [], []
     places = [folder] if _known(folder.resolve().name) else sorted(path for path in folder.iterdir() if path.is_dir() and _known(path.name))
@@ -36,7 +38,7 @@ def read(folder: Path, side: int) -> Table:
         found, said = coding.read_smic(place) if name == "smic" else coding.read(CODED[str(name)], place)
         clips += found
         notes += [f"{name}: {line}" for line in said]
-    return frames.table(clips, side, notes) if side else Table.of(clips, notes=notes)
+    return frames.table(clips, side, inputs, notes) if side else Table.of(clips, notes=notes)
 
 
 def _known(name: str) -> str | None:

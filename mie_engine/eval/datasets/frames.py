@@ -1,53 +1,53 @@
-"""Onset and apex images -> the layout crop, frozen at the onset -> flow maps."""
+"""Onset and apex images of clips -> what a recogniser takes."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from ... import _core, kernels
 from ...errors import InputError
-from ...models.face_mesh import FaceMesh
+from ...models.pairs import prepared
 from ...runtime.decode import check_size, decode_rgb
 from ...runtime.image import read_image_bytes
-from ..table import Clip, Maps, Table
+from ..table import Clip, Table
 from .coding import Notes
 
-CROP_PX = 224
+Pixels = npt.NDArray[np.uint8]
 
 
-def table(clips: Sequence[Clip], side: int, notes: Sequence[str]) -> Table:
-    """Make the maps of clips, `side` px each; a clip whose onset shows no face is left out and noted.
+def table(clips: Sequence[Clip], side: int, inputs: str, notes: Sequence[str]) -> Table:
+    """Prepare clips; one whose onset shows no face is left out and noted. Arguments as models.pairs.prepared.
 
     Raises:
         InputError: an image that cannot be read, or no clip with a face.
     """
-    missed, kept, maps = Notes(), list[Clip](), list[Maps]()
-    for clip in clips:
-        assert clip.frames is not None
-        data = [read_image_bytes(path) for path in clip.frames]
-        onset, apex = (_rgb(content, path) for content, path in zip(data, clip.frames, strict=True))
-        faces = FaceMesh.shared().find(onset, 1)
-        if not faces or onset.shape != apex.shape:
-            kind = "no face in the onset frame" if not faces else "onset and apex of different sizes"
-            missed.add(f"{kind}, clip left out", str(clip.frames[0]))
-            continue
-        crop = _core.layout_crop(faces[0].landmarks, CROP_PX)
-        first, later = (kernels.align(image, crop, CROP_PX, output="grey")[None] for image in (onset, apex))
-        maps.append(kernels.flow_maps(first, later, side=side)[0])
-        kept.append(replace(clip, digest=hashlib.sha256(b"".join(data)).hexdigest()))
+    digests: list[str] = []
+
+    def images() -> Iterator[tuple[Pixels, Pixels]]:
+        for clip in clips:
+            assert clip.frames is not None
+            data = [read_image_bytes(path) for path in clip.frames]
+            digests.append(hashlib.sha256(b"".join(data)).hexdigest())
+            yield _rgb(data[0], clip.frames[0]), _rgb(data[1], clip.frames[1])
+
+    made = list(prepared(images(), inputs, side))
+    missed = Notes()
+    for clip, sample in zip(clips, made, strict=True):
+        if sample is None:
+            missed.add("no face in the onset frame, or an apex of another size, clip left out", f"{clip.corpus}: {clip.where}")
+    kept = [replace(clip, digest=digest) for clip, digest, sample in zip(clips, digests, made, strict=True) if sample is not None]
     if not kept:
         raise InputError(f"no clip of {len(clips)} shows a face at its onset. {' '.join(missed.lines())}".strip())
-    return Table.of(kept, np.concatenate(maps), (*notes, *missed.lines()))
+    return Table.of(kept, np.stack([sample for sample in made if sample is not None]), (*notes, *missed.lines()))
 
 
-def _rgb(data: bytes, path: Path) -> npt.NDArray[np.uint8]:
+def _rgb(data: bytes, path: Path) -> Pixels:
     if not data.startswith(b"BM"):
         return decode_rgb(data, str(path))
     from PIL import Image

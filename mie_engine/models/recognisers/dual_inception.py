@@ -45,10 +45,9 @@ class DualInception(Trunk):
         return maps[:, :2] / 255
 
     def features(self, x: Tensor) -> Tensor:
-        """See Trunk."""
         joined = torch.cat([self.u(x[:, :1]), self.v(x[:, 1:])], 1)
-        hidden: Tensor = self.dropout(torch.relu(self.fc1(joined)))
-        return hidden
+        out: Tensor = self.dropout(torch.relu(self.fc1(joined)))
+        return out
 
 
 NETS: dict[str, Any] = {"dual_inception": DualInception}

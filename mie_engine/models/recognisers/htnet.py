@@ -27,7 +27,6 @@ class Norm(nn.Module):
         self.g, self.b = nn.Parameter(torch.ones(1, dim, 1, 1)), nn.Parameter(torch.zeros(1, dim, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Float [N, C, H, W]."""
         centred = x - x.mean(1, keepdim=True)
         deviation = (centred.square().mean(1, keepdim=True) + 1e-5).sqrt()
         return centred / deviation * self.g + self.b
@@ -41,7 +40,6 @@ class Residual(nn.Module):
         self.norm, self.fn = Norm(dim), fn
 
     def forward(self, x: Tensor) -> Tensor:
-        """Float [N, C, H, W]."""
         out: Tensor = x + self.fn(self.norm(x))
         return out
 
@@ -56,7 +54,6 @@ class Attention(nn.Module):
         self.to_out = nn.Sequential(nn.Conv2d(self.inner, dim, 1), nn.Dropout(0.0))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Float [N, C, H, W]."""
         out: Tensor = self.to_out(nn.functional.conv2d(x, self.to_qkv.weight[2 * self.inner :]))
         return out
 
@@ -69,7 +66,6 @@ class FeedForward(nn.Module):
         self.net = nn.Sequential(nn.Conv2d(dim, 4 * dim, 1), nn.GELU(), nn.Dropout(0.0), nn.Conv2d(4 * dim, dim, 1), nn.Dropout(0.0))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Float [N, C, H, W]."""
         out: Tensor = self.net(x)
         return out
 
@@ -85,7 +81,6 @@ class Transformer(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Float [N, C, H, W]."""
         x = x + self.pos_emb
         for layer in self.layers:
             for step in layer.children():
@@ -118,14 +113,13 @@ class HTNet(Trunk):
         return torch.cat(rows, 2).flip(1)
 
     def features(self, x: Tensor) -> Tensor:
-        """See Trunk."""
         cells = x.reshape(-1, 3, 4, PATCH, 4, PATCH)  # [N, 3, row, y, column, x]
         x = self.to_patch_embedding[1](cells.permute(0, 3, 5, 1, 2, 4).flatten(1, 3))
         for level in self.layers:
             for step in level.children():
                 x = step(x)
-        found: Tensor = self.mlp_head[0](x).mean((2, 3))
-        return found
+        out: Tensor = self.mlp_head[0](x).mean((2, 3))
+        return out
 
 
 NETS: dict[str, Any] = {"htnet": HTNet}

@@ -54,7 +54,6 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
 
     def forward(self, *images: Tensor) -> Outputs:
-        """As a member."""
         outputs = [member(*images) for member in self.members]
         logits: Tensor = sum(logits for logits, _ in outputs) / len(outputs)
         aus = [au for _, au in outputs if au is not None]

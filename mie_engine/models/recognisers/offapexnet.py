@@ -31,11 +31,10 @@ class OffApexNet(Trunk):
         return maps[:, :2] / 255
 
     def features(self, x: Tensor) -> Tensor:
-        """See Trunk."""
         for conv in (self.conv1, self.conv2):
             x = nn.functional.max_pool2d(torch.relu(conv(x)), 2)
-        hidden: Tensor = self.dropout(torch.relu(self.fc1(x.flatten(1))))
-        return hidden
+        out: Tensor = self.dropout(torch.relu(self.fc1(x.flatten(1))))
+        return out
 
 
 NETS: dict[str, Any] = {"offapexnet": OffApexNet}

@@ -28,7 +28,6 @@ class Block(nn.Module):
             self.downsample = nn.Sequential(nn.Conv2d(channels_in, channels, 1, stride, bias=False), nn.BatchNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Float [N, C, H, W]."""
         found = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
         return torch.relu(found + (x if self.downsample is None else self.downsample(x)))
 
@@ -45,7 +44,6 @@ class ResNet18(nn.Module):
         self.layer4 = nn.Sequential(Block(256, 512, 2), Block(512, 512, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
         x = nn.functional.max_pool2d(torch.relu(self.bn1(self.conv1(x))), 3, 2, 1)
         for level in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = level(x)
@@ -76,8 +74,8 @@ class FrameNet(Trunk):
     def features(self, x: Tensor) -> Tensor:
         """See Trunk; frames lie one after the other in the channels."""
         parts = [getattr(self, trunk)(x[:, 3 * i : 3 * i + 3]) for i, trunk in enumerate(self.trunks)]
-        found: Tensor = self.hidden(torch.cat(parts, 1))
-        return found
+        out: Tensor = self.hidden(torch.cat(parts, 1))
+        return out
 
 
 class Branches(FrameNet):
@@ -103,8 +101,7 @@ class ApexME(FrameNet):
 
 
 def _normalise(frame: Tensor) -> Tensor:
-    mean, deviation = (torch.tensor(values, device=frame.device)[:, None, None] * 255 for values in (MEAN, DEVIATION))
-    return (frame - mean) / deviation
+    return torch.stack([(frame[:, c] / 255 - MEAN[c]) / DEVIATION[c] for c in range(3)], 1)
 
 
 NETS: dict[str, Any] = {"branches": Branches, "apexme": ApexME}

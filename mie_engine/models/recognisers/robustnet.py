@@ -43,9 +43,8 @@ class RobustNet(Trunk):
         return standardise(maps)
 
     def features(self, x: Tensor) -> Tensor:
-        """See Trunk."""
-        found: Tensor = self.layers(x)
-        return found
+        out: Tensor = self.layers(x)
+        return out
 
 
 NETS: dict[str, Any] = {"robustnet": RobustNet}

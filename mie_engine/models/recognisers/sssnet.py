@@ -30,11 +30,10 @@ class SSSNet(Trunk):
         return maps / 255
 
     def features(self, x: Tensor) -> Tensor:
-        """See Trunk."""
         x = self.drop1(self.bn1(nn.functional.max_pool2d(torch.relu(self.conv1(x)), 3)))
         x = self.bn2(nn.functional.max_pool2d(torch.relu(self.conv2(x)), 2))
-        hidden: Tensor = self.drop2(torch.relu(self.fc1(x.flatten(1))))
-        return hidden
+        out: Tensor = self.drop2(torch.relu(self.fc1(x.flatten(1))))
+        return out
 
 
 NETS: dict[str, Any] = {"sssnet": SSSNet}

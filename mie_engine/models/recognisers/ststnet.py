@@ -33,7 +33,6 @@ class STSTNet(Trunk):
         return maps.flip(1)
 
     def features(self, x: Tensor) -> Tensor:
-        """See Trunk."""
         streams = [bn(torch.relu(conv(x))) for conv, bn in ((self.conv1, self.bn1), (self.conv2, self.bn2), (self.conv3, self.bn3))]
         pooled = [self.dropout(nn.functional.max_pool2d(stream, 3, 3, 1)) for stream in streams]
         return nn.functional.avg_pool2d(torch.cat(pooled, 1), 2).flatten(1)

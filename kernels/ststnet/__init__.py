@@ -1,0 +1,1 @@
+"""ststnet: the whole recogniser STSTNet on flow maps."""
