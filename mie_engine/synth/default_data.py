@@ -48,6 +48,6 @@ def _rendered(plan: Plan, faces: FaceStore, progress: Progress) -> Samples:
         first, last = np.searchsorted(rows.identity, [identity, identity + 1]).tolist()
         maps.append(rendered_maps(plan, faces.load(identity), rows.of(slice(first, last))))
         progress(last - first, maps[-1].nbytes)
-    active = np.stack([(rows.apex[:, AU_OF_UNIT == AU_NUMBERS.index(number)] > 0).any(1) for number in CD6ME_AUS], 1)
+    active = np.stack([(rows.apex[:, AU_NUMBERS.index(number) == AU_OF_UNIT] > 0).any(1) for number in CD6ME_AUS], 1)
     subject = [plan.identities[k].name for k in rows.identity.tolist()]
     return Samples(np.concatenate(maps), rows.label3.astype(np.int64), active.astype(np.float32), subject, ["rendered"] * len(rows))
