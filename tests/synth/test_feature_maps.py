@@ -241,6 +241,21 @@ def test_head_translation_is_a_fraction_of_the_peak(face):
         assert got == pytest.approx(expected, abs=0.06 * np.abs(expected).max()), f"seed {SEED}"
 
 
+def test_head_scale_is_a_fraction_of_the_peak_at_the_edge_of_the_map(face):
+    plan, rows = planned(face, 24, **{**OFF, "scale_sigma": 0.3})
+    quiet, _ = planned(face, 24, **OFF)
+    rows = showing(rows, *[{"AU12": 0.2}] * 24)
+    drawn = nuisance(plan, rows)
+    moved, still = (values(*feature_maps(p, face, rows)) for p in (plan, quiet))
+    rig = Rig.of(face, parse({"AU12": 0.2}))
+    nodes = np.tensordot(rig.coefficients(parse({"AU12": 0.2})[None])[0] / 4096, rig.basis.grids[:, :2] / 512, 1)
+    lattice = road.lattice_of(face, drawn)[0] / 65536
+    peak = np.hypot(*nodes).max() / np.sqrt(lattice[:, 2] * lattice[:, 5])
+    across = (moved - still)[:, :, :, 0].mean(1)
+    got = (across[:, -1] - across[:, 0]) * 28 / 27 / 2  # from the outermost pixels' middles to the map's edges
+    assert got == pytest.approx(drawn.relative[:, RELATIVE.index("scale")] * peak, rel=0.1, abs=0.01)
+
+
 def test_relative_nuisances_are_never_cut_short():
     """The peak that every sample asks of the blink and the head fits beside its expression."""
     face = Face.load(FACES[40])
