@@ -51,10 +51,10 @@ def train(
     if model == "default":
         if data or epochs or lr or side or given or not flip or seed:
             raise UsageError("the shipped recogniser has one recipe: give --out only, or name its network, robustnet, and your data")
-        from ..synth.default_data import CLIPS, default_data
+        from ..synth.default_data import COMPUTED, RENDERED, default_data
 
         model, recipes = "robustnet", [training.DEFAULT_RECIPE]
-        with Progress("synthesis", CLIPS, "samples", quiet=as_json) as bar:
+        with Progress("synthesis", COMPUTED + RENDERED, "samples", quiet=as_json) as bar:
             parts = [default_data(out / "data", bar.add)]
     else:
         if model not in SPECS:
@@ -79,13 +79,13 @@ def _recipes(recipe: TrainRecipe, count: int, epochs: list[int] | None, lr: list
 
 def _read(folder: Path, inputs: str, side: int, quiet: bool) -> tuple[Samples, dict[str, Any]]:
     """Samples of a folder, and what train.json says of them."""
-    from ..models.samples import read_dataset
+    from ..models.samples import clips_in, read_dataset
 
-    with Progress(f"reading {folder.name}", 0, "samples", quiet=quiet) as bar:
-        if (folder / "dataset.json").exists():
-            samples, plan_hash = read_dataset(folder, inputs=inputs, side=side, progress=bar.add)
-            return samples, {"data": folder.name, "plan_hash": plan_hash, "synthetic": True}
+    if not (folder / "dataset.json").exists():
         return _corpus(folder, inputs, side), {"data": folder.name, "synthetic": False}
+    with Progress(f"reading {folder.name}", clips_in(folder), "samples", quiet=quiet) as bar:
+        samples, plan_hash = read_dataset(folder, inputs=inputs, side=side, progress=bar.add)
+    return samples, {"data": folder.name, "plan_hash": plan_hash, "synthetic": True}
 
 
 def _corpus(folder: Path, inputs: str, side: int) -> Samples:
@@ -94,17 +94,16 @@ def _corpus(folder: Path, inputs: str, side: int) -> Samples:
     from ..eval import datasets
     from ..models.samples import CD6ME_AUS, Samples
 
-    if inputs != "maps":
-        raise UsageError(f"{folder} holds real clips, of which flow maps are read: choose a network of maps")
-    table = datasets.read(folder, side)
-    clips = [clip for clip in table.clips if clip.label3 >= 0]
-    if not clips:
-        raise InputError(f"{folder}: no clip of {len(table)} has one of the three classes")
-    maps = table.maps[[k for k, clip in enumerate(table.clips) if clip.label3 >= 0]]
+    table = datasets.read(folder, side, inputs)
+    rows = np.flatnonzero([clip.label3 >= 0 for clip in table.clips])
+    if not len(rows):
+        raise InputError(f"{folder}: no clip of {len(table.clips)} has one of the three classes")
+    clips = table.take(rows).clips
     au = None
     if all(clip.aus is not None for clip in clips):
         au = np.array([[number in (clip.aus or ()) for number in CD6ME_AUS] for clip in clips], np.float32)
-    return Samples(maps, np.array([clip.label3 for clip in clips]), au, [clip.person for clip in clips], [clip.corpus for clip in clips])
+    label = np.array([clip.label3 for clip in clips], np.int64)
+    return Samples(table.maps[rows], label, au, [clip.person for clip in clips], [clip.corpus for clip in clips])
 
 
 def _train(

@@ -126,6 +126,11 @@ def read_dataset(
     return Samples(maps, label, au, subject, ["synthetic"] * count, aus), facts["plan_hash"]
 
 
+def clips_in(folder: str | Path) -> int:
+    """How many samples a finished dataset holds. Raises InputError."""
+    return int(_facts(Path(folder))["clips"])
+
+
 def _images(folder: Path, content: str, rows: list[dict[str, Any]], tar: bytes, inputs: str, side: int) -> Iterator[npt.NDArray[np.uint8]]:
     """What a network takes of every row of a shard."""
 
