@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from road import mie, mie_here, refused
+from road import copy_faces, mie, mie_here, refused
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "eval"))
 import fakes
@@ -52,3 +52,21 @@ def test_refusals(tmp_path):
     refused(mie(tmp_path, "eval", "cd6me", "--model", "constant", "--out", "file/report"), 4, "Choose a folder")
     ran = mie(tmp_path, "eval", "megc2019", "--json", "--model", "constant")
     assert json.loads(ran.stdout)["error"] == "UsageError"
+
+
+def test_what_mie_train_writes_is_admitted(tmp_path, capsys):
+    """synth, train, eval: the record that training leaves is the one that the audit asks for."""
+    pytest.importorskip("torch")
+    faces = copy_faces(tmp_path / "faces", 2)
+    assert mie_here("synth", faces, "--out", tmp_path / "data", "--content", "features", "--clips", "60", "--workers", "1", "--json") == 0
+    trained = ["ststnet", "--data", tmp_path / "data", "--out", tmp_path / "model", "--epochs", "1", "--batch", "16", "--json"]
+    assert mie_here("train", *trained) == 0
+    data = fakes.composite(tmp_path / "maps")
+    capsys.readouterr()
+    for name in ("model.onnx", "model.safetensors"):
+        assert mie_here("eval", "megc2019", "--data", data, "--model", tmp_path / "model" / name, "--json") == 0
+        status = {check["name"]: check["status"] for check in json.loads(capsys.readouterr().out)["audit"]}
+        assert (status["L1"], status["L9"]) == ("pass", "pass")
+    (tmp_path / "model" / "train.json").unlink()
+    assert mie_here("eval", "megc2019", "--data", data, "--model", tmp_path / "model" / "model.onnx", "--json") == 3
+    assert "no train.json" in json.loads(capsys.readouterr().out)["message"]
