@@ -115,6 +115,20 @@ def test_a_wrong_cell_is_named_by_row_and_column(tmp_path, clip, where, monkeypa
     assert where in str(refused.value)
 
 
+def test_two_emotions_at_once(tmp_path):
+    clips = [fakes.clip(1, "a", emotion="Positive/Surprise"), fakes.clip(2, "b", emotion="Negative & Repression")]
+    table = datasets.read(fakes.corpus(tmp_path / "4DME", "fourd", clips), 0)
+    assert [(clip.emotion, clip.label3) for clip in table.clips] == [("positive+surprise", NO_CLASS), ("negative+repression", 0)]
+
+
+def test_a_subject_that_is_no_folder(tmp_path):
+    place = fakes.corpus(tmp_path / "casme3", "casme3", [fakes.clip(1)], suffix=".csv")
+    sheet = next(place.glob("*.csv"))
+    sheet.write_text(sheet.read_text().replace("spNO.1", "../spNO.1"))
+    with pytest.raises(InputError, match=r"row 2, column Subject: '../spNO.1' is not the name of a folder"):
+        datasets.read(place, 0)
+
+
 def test_a_subject_without_a_number(tmp_path):
     place = fakes.corpus(tmp_path / "casme2", "casme2", [fakes.clip(1)], suffix=".csv")
     sheet = next(place.glob("*.csv"))

@@ -114,6 +114,12 @@ def test_what_cannot_be_evaluated(protocol, clips, error):
         protocols.task(protocol, Table.of(clips))
 
 
+def test_corpora_of_one_laboratory_are_said():
+    check = evaluate("cd6me", None, "constant")["audit"][9]
+    assert (check["name"], check["status"]) == ("L10", "unknown")
+    assert "casme and casme2 and casme3" in check["reason"]
+
+
 def test_constant_answers():
     task = protocols.task("megc2019", Table.of(people([4] * 9)))
     got = run(task, scorers.constant("constant"))

@@ -157,8 +157,9 @@ def _coded(corpus: Corpus, rows: list[sheet.Row], notes: Notes) -> Iterator[Clip
             subject = corpus.subject(identity)
         except ValueError:
             raise row.refuse(of["subject"], "is not a subject's number.") from None
-        if any(re.search(r"[/\\]|^\.+$", text) for text in (identity, clip, coded)):
-            raise row.refuse(of["clip"], "is not the name of a folder.")
+        for name, text in (("subject", identity), ("clip", clip), ("emotion", coded if "{emotion}" in corpus.folder else "")):
+            if re.search(r"[/\\]|^\.+$", text):
+                raise row.refuse(of[name], "is not the name of a folder.")
         aus, left = action_units(row.cells[of["aus"]])
         for token in left:
             notes.add("action unit not counted", f"{row.where}: {token[:20]!r}")
