@@ -28,6 +28,6 @@ __all__ = [
     "render",
     "render_with_motion",
     "simd_level",
-    "ststnet",
     "strain",
+    "ststnet",
 ]

@@ -11,7 +11,8 @@ from typing import Any
 import typer
 
 from ..errors import MieError
-from . import bench, doctor, synth
+from . import bench, doctor, synth, train
+from . import eval as evaluation
 
 app = typer.Typer(
     name="mie",
@@ -22,6 +23,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("synth")(synth.synth)
+app.command("train")(train.train)
+app.command("eval")(evaluation.evaluate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(bench.app, name="bench")
 
