@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "buffers.h"
+
 #define MIE_INLINE __attribute__((always_inline)) inline
 
 namespace mie {
@@ -62,16 +64,21 @@ template <int kFrom, int... i>
 MIE_INLINE F mix_of(F even, F odd, std::integer_sequence<int, i...>) {
     return __builtin_shufflevector(even, odd, (kFrom + i / 2 + i % 2 * kFloats)...);
 }
-template <int kFrom, int... i>
-MIE_INLINE F every_second_of(F low, F high, std::integer_sequence<int, i...>) {
+template <int kFrom, class V, int... i>
+MIE_INLINE V every_second_of(V low, V high, std::integer_sequence<int, i...>) {
     return __builtin_shufflevector(low, high, (kFrom + 2 * i)...);
 }
 
 MIE_INLINE I32 float_index() { return counted<I32>(kEveryFloat); }
 MIE_INLINE I16 short_index() { return counted<I16>(std::make_integer_sequence<int, kShorts>{}); }
+#if MIE_LANE_BYTES == 64  // the compiler would take a slower permutation
+MIE_INLINE F from_left(F left, F middle) { return F(_mm512_alignr_epi32(__m512i(middle), __m512i(left), kFloats - 1)); }
+MIE_INLINE F from_right(F middle, F right) { return F(_mm512_alignr_epi32(__m512i(right), __m512i(middle), 1)); }
+#else
 MIE_INLINE F from_left(F left, F middle) { return from_left_of(left, middle, kEveryFloat); }      // of every lane, the one before
 MIE_INLINE F from_right(F middle, F right) { return from_right_of(middle, right, kEveryFloat); }  // the one after
-MIE_INLINE F first_lane(F v) { return repeat_of<kFloats, 0>(v, kEveryFloat); }                    // in every lane
+#endif
+MIE_INLINE F first_lane(F v) { return repeat_of<kFloats, 0>(v, kEveryFloat); }  // in every lane
 MIE_INLINE F last_lane(F v) { return repeat_of<kFloats, kFloats - 1>(v, kEveryFloat); }
 template <int kTimes, int kFrom = 0, class V>
 MIE_INLINE V repeat(V v) {  // lanes from kFrom, each kTimes
@@ -79,7 +86,10 @@ MIE_INLINE V repeat(V v) {  // lanes from kFrom, each kTimes
 }
 MIE_INLINE F mix_low(F even, F odd) { return mix_of<0>(even, odd, kEveryFloat); }
 MIE_INLINE F mix_high(F even, F odd) { return mix_of<kFloats / 2>(even, odd, kEveryFloat); }
-MIE_INLINE F add_pairs(F low, F high) { return every_second_of<0>(low, high, kEveryFloat) + every_second_of<1>(low, high, kEveryFloat); }
+template <int kFrom, class V>
+MIE_INLINE V every_second(V low, V high) {
+    return every_second_of<kFrom>(low, high, kEveryFloat);
+}
 
 // ---- what the instruction sets have
 //   fma: a b + c    madd: sums of two neighbouring products    times_q15: (a b + 2^14) >> 15    average: (a + b + 1) >> 1, not negative
@@ -140,6 +150,13 @@ MIE_INLINE F pick(F v, I32 index) {
     return picked;
 }
 #endif
+
+// ---- where a vector of a grid lies; x a multiple of kFloats
+
+constexpr int kBlock = FlowGrid::fields * kFloats;
+MIE_INLINE float* at(const FlowGrid& grid, int y, int field, int x = 0) {
+    return grid.row(y) + int64_t(x) * FlowGrid::fields + field * kFloats;
+}
 
 }  // namespace
 }  // namespace mie

@@ -15,10 +15,9 @@ constexpr int kMargin = 2;  // px: a pixel whose derivative stencil leaves eithe
 // (nv << 8 | nu & 255) at every pixel of every row of cells
 void round_shifts(const FlowBuffers& all, const FlowGrid& cells) {
     for (int cy = 0; cy < cells.height; ++cy) {
-        const float *u = cells.row(cy, FlowGrid::u), *v = cells.row(cy, FlowGrid::v);
-        int16_t* keys = all.keys.get() + cy * (all.padded_width + 64);
+        int16_t* keys = all.keys.get() + cy * all.key_stride;
         for (int cx = 0; cx < cells.width; cx += kFloats) {
-            const I32 nu = to_int(whole(loadf(u + cx))), nv = to_int(whole(loadf(v + cx)));
+            const I32 nu = to_int(whole(loadf(at(cells, cy, FlowGrid::u, cx)))), nv = to_int(whole(loadf(at(cells, cy, FlowGrid::v, cx))));
             const I32 key = (nu & 0xff) | (nv << 8 & 0xff00), two_px = key | key << 16;
             store(keys + 4 * cx, repeat<2>(two_px));
             store(keys + 4 * cx + kShorts, repeat<2, kFloats / 2>(two_px));
@@ -34,7 +33,7 @@ struct Pair {
           width(level.valid_width),
           height(level.valid_height),
           keys(buffers.keys.get()),
-          key_stride(buffers.padded_width + 64) {}
+          key_stride(buffers.key_stride) {}
     // Calls act(nu, nv, lanes) for every distinct shift of the pixels from x, lanes all ones where both ends of the shift are valid
     template <class Act>
     MIE_INLINE void for_each_shift(int cy, int x, Act act) const {
@@ -55,6 +54,8 @@ struct Pair {
     const int16_t* const keys;
     const int key_stride;
 };
+
+constexpr int kGainSteps = 8192;  // the gain is rounded, and the offset follows that: products() works with 16 bits
 
 struct Brightness {
     float gain = 1, offset = 0;  // grey levels: a = gain b + offset
@@ -96,15 +97,17 @@ Brightness match_brightness(const Pair& pair) {
     if (count == 0) return match;
     const double ma = sum(a_sum) / count, mb = sum(b_sum) / count;
     const double a_var = sum(aa_sum) / count - ma * ma, b_var = sum(bb_sum) / count - mb * mb;
-    if (count >= 16 && a_var >= 1 && b_var >= 1) match.gain = float(std::clamp(std::sqrt(a_var / b_var), 0.25, 4.0));
+    if (count >= 16 && a_var >= 1 && b_var >= 1)
+        match.gain = float(std::lrint(std::clamp(std::sqrt(a_var / b_var), 0.25, 3.9999) * kGainSteps)) / kGainSteps;
     match.offset = float((ma - match.gain * mb) / 4);
     return match;
 }
 
 // Pixel products of one row of cells, averaged over cells of 2x2 px: J, q = -<grad t> in b1 and b2, <t t>; to row `to` of grid and the next
 void products(const Pair& pair, Brightness match, int cy, const FlowGrid& grid, int to) {
-    const I16 gain = all_of16(int(std::min(match.gain * 8192 + .5f, 32767.f))), unit = all_of16(8192),
-              offset = all_of16(int(std::lrint(match.offset * 16)));
+    const I16 gain = all_of16(int(match.gain * kGainSteps)), unit = all_of16(kGainSteps);
+    const int offset = int(std::lrint(match.offset * 64));  // too large for int16 in this unit: whole steps of t, and the rest
+    const I16 offset_whole = all_of16(offset >> 2), offset_rest = all_of16(offset & 3);
     const float gradient = 2 * match.gain / (1 + match.gain) / 96;  // exact where b is a moved copy of a / gain
     const F scale[6] = {all_of(gradient * gradient / 4), all_of(gradient * gradient / 4), all_of(gradient * gradient / 4),
                         all_of(-gradient / 64),          all_of(-gradient / 64),          all_of(1.f / 1024)};
@@ -114,6 +117,7 @@ void products(const Pair& pair, Brightness match, int cy, const FlowGrid& grid, 
         I32 sums[2][6] = {};
         pair.for_each_shift(cy, x, [&](int nu, int nv, I16 lanes) {
             const int16_t *a = pair.a.row(4 * cy) + x, *b = pair.b.row(4 * cy + nv) + x + nu;
+            asm("" : "+r"(a));  // or the compiler loads all of a before the loop over shifts, into more vectors than there are
             const auto mean = [&](int dy, int dx) { return average(loads(a + dy * stride + dx), loads(b + dy * stride + dx)); };
             I16 up2 = mean(-2, 0), up1 = mean(-1, 0), here = mean(0, 0), down1 = mean(1, 0);
 #pragma GCC unroll 4
@@ -121,7 +125,8 @@ void products(const Pair& pair, Brightness match, int cy, const FlowGrid& grid, 
                 const I16 on = pair.valid_row(4 * cy + k, nv) ? lanes : I16{}, down2 = mean(k + 2, 0);
                 const I16 gx = (mean(k, 1) - mean(k, -1) - ((mean(k, 2) - mean(k, -2)) >> 3)) & on;
                 const I16 gy = (down1 - up1 - ((down2 - up2) >> 3)) & on;
-                const I16 t = (times_q15(loads(b + k * stride), gain) - times_q15(loads(a + k * stride), unit) + offset) & on;
+                const I16 t =
+                    (times_q15(loads(b + k * stride), gain) - times_q15(loads(a + k * stride) - offset_rest, unit) + offset_whole) & on;
                 I32* s = sums[k / 2];
                 s[0] += madd(gx, gx);
                 s[1] += madd(gx, gy);
@@ -133,44 +138,33 @@ void products(const Pair& pair, Brightness match, int cy, const FlowGrid& grid, 
             }
         });
         for (int half = 0; half < 2; ++half)
-            for (int k = 0; k < 6; ++k) store(grid.row(to + half, kFields[k]) + x / 2, to_float(sums[half][k]) * scale[k]);
+            for (int k = 0; k < 6; ++k) store(at(grid, to + half, kFields[k], x / 2), to_float(sums[half][k]) * scale[k]);
     }
 }
 
-// Two rows of 2x2-px cells to one row of 4x4-px cells; b becomes q + J n on both. Returns the sum over cells [first, last) of the
-// residual's standard deviation at the flow so far.
-template <bool kFine>
+// Two rows of 2x2-px cells to one row of 4x4-px cells. kNoise: returns the sum over cells [first, last) of the standard deviation of what
+// the flow so far leaves unexplained.
+template <bool kNoise>
 float join_cells(const FlowGrid& fine, int from, const FlowGrid& cells, int cy, int first, int last) {
-    const auto field = [&](FlowGrid::Field f, int cx) {
-        const float *upper = fine.row(from, f) + 2 * cx, *lower = fine.row(from + 1, f) + 2 * cx;
-        return .25f * add_pairs(loadf(upper) + loadf(lower), loadf(upper + kFloats) + loadf(lower + kFloats));
-    };
     F deviation{};
     for (int cx = 0; cx < cells.width; cx += kFloats) {
-        const F j11 = field(FlowGrid::j11, cx), j12 = field(FlowGrid::j12, cx), j22 = field(FlowGrid::j22, cx);
-        const F q1 = field(FlowGrid::b1, cx), q2 = field(FlowGrid::b2, cx), tt = field(FlowGrid::tt, cx);
-        const F u = loadf(cells.row(cy, FlowGrid::u) + cx), v = loadf(cells.row(cy, FlowGrid::v) + cx), nu = whole(u), nv = whole(v);
-        store(cells.row(cy, FlowGrid::j11) + cx, j11);
-        store(cells.row(cy, FlowGrid::j12) + cx, j12);
-        store(cells.row(cy, FlowGrid::j22) + cx, j22);
-        store(cells.row(cy, FlowGrid::b1) + cx, fma(j11, nu, fma(j12, nv, q1)));
-        store(cells.row(cy, FlowGrid::b2) + cx, fma(j12, nu, fma(j22, nv, q2)));
-
-        if (!kFine) continue;
-        const F du = u - nu, dv = v - nv;
-        const F energy = tt + du * (du * j11 + dv * j12 - 2 * q1) + dv * (du * j12 + dv * j22 - 2 * q2);
-        const I32 index = float_index() + cx, counts = (index >= first) & (index < last) & I32(energy > F{});
+        const auto field = [&](FlowGrid::Field f) {
+            const float *upper = at(fine, from, f, 2 * cx), *lower = at(fine, from + 1, f, 2 * cx);
+            const F left = loadf(upper) + loadf(lower), right = loadf(upper + kBlock) + loadf(lower + kBlock);
+            return .25f * (every_second<0>(left, right) + every_second<1>(left, right));
+        };
+        const F j11 = field(FlowGrid::j11), j12 = field(FlowGrid::j12), j22 = field(FlowGrid::j22), q1 = field(FlowGrid::b1),
+                q2 = field(FlowGrid::b2);
+        store(at(cells, cy, FlowGrid::j11, cx), j11);
+        store(at(cells, cy, FlowGrid::j12, cx), j12);
+        store(at(cells, cy, FlowGrid::j22, cx), j22);
+        store(at(cells, cy, FlowGrid::b1, cx), q1);
+        store(at(cells, cy, FlowGrid::b2, cx), q2);
+        if (!kNoise) continue;
+        const F u = loadf(at(cells, cy, FlowGrid::u, cx)), v = loadf(at(cells, cy, FlowGrid::v, cx)), du = u - whole(u), dv = v - whole(v);
+        const F energy = field(FlowGrid::tt) + du * (du * j11 + dv * j12 - 2 * q1) + dv * (du * j12 + dv * j22 - 2 * q2);
+        const I32 index = float_index() + cx, counts = (index >= first) & (index < last);
         deviation += F(I32(root(larger(energy, F{}))) & counts);
-
-        for (int half = 0; half < 2; ++half) {
-            for (int part = 0; part < 2; ++part) {
-                const F nu2 = part ? repeat<2, kFloats / 2>(nu) : repeat<2>(nu), nv2 = part ? repeat<2, kFloats / 2>(nv) : repeat<2>(nv);
-                const auto at = [&](FlowGrid::Field f) { return fine.row(from + half, f) + 2 * cx + part * kFloats; };
-                const F k12 = loadf(at(FlowGrid::j12));
-                store(at(FlowGrid::b1), fma(loadf(at(FlowGrid::j11)), nu2, fma(k12, nv2, loadf(at(FlowGrid::b1)))));
-                store(at(FlowGrid::b2), fma(k12, nu2, fma(loadf(at(FlowGrid::j22)), nv2, loadf(at(FlowGrid::b2)))));
-            }
-        }
     }
     return float(sum(deviation));
 }
