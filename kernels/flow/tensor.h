@@ -76,33 +76,29 @@ double sum(F v) {
 // Gives b the mean and standard deviation of a over the valid pixels
 Brightness match_brightness(const Pair& pair) {
     const I16 one = all_of16(1);
-    F a_sum{}, b_sum{}, aa_sum{}, bb_sum{}, count_sum{};
+    F sums[5] = {};  // of 1, a, b, a a, b b
     for (int cy = 0; cy < pair.a.height / 4; ++cy) {
-        I32 sa{}, sb{}, saa{}, sbb{}, count{};  // at 4 steps per grey level, 8192 px of four rows fit
+        I32 row[5] = {};  // at 4 steps per grey level, 8192 px of four rows fit
         for (int x = 0; x < pair.a.width; x += kShorts) {
             pair.for_each_shift(cy, x, [&](int nu, int nv, I16 lanes, Pair::Span rows) {
                 for (int y = 4 * cy; y < 4 * cy + 4; ++y) {
                     if (!rows.has(y)) continue;
                     const I16 p = (loads(pair.a.row(y) + x) >> 4) & lanes, q = (loads(pair.b.row(y + nv) + x + nu) >> 4) & lanes;
-                    sa += madd(p, one);
-                    sb += madd(q, one);
-                    saa += madd(p, p);
-                    sbb += madd(q, q);
-                    count -= madd(lanes, one);
+                    row[0] -= madd(lanes, one);
+                    row[1] += madd(p, one);
+                    row[2] += madd(q, one);
+                    row[3] += madd(p, p);
+                    row[4] += madd(q, q);
                 }
             });
         }
-        a_sum += to_float(sa);
-        b_sum += to_float(sb);
-        aa_sum += to_float(saa);
-        bb_sum += to_float(sbb);
-        count_sum += to_float(count);
+        for (int k = 0; k < 5; ++k) sums[k] += to_float(row[k]);
     }
     Brightness match;
-    const double count = sum(count_sum);
+    const double count = sum(sums[0]);
     if (count == 0) return match;
-    const double ma = sum(a_sum) / count, mb = sum(b_sum) / count;
-    const double a_var = sum(aa_sum) / count - ma * ma, b_var = sum(bb_sum) / count - mb * mb;
+    const double ma = sum(sums[1]) / count, mb = sum(sums[2]) / count;
+    const double a_var = sum(sums[3]) / count - ma * ma, b_var = sum(sums[4]) / count - mb * mb;
     if (count >= 16 && a_var >= 1 && b_var >= 1)
         match.gain = float(std::lrint(std::clamp(std::sqrt(a_var / b_var), 0.25, 3.9999) * kGainSteps)) / kGainSteps;
     match.offset = float((ma - match.gain * mb) / 4);
