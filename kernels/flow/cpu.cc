@@ -41,7 +41,7 @@ FlowBuffers::FlowBuffers(int w, int h)
 }
 
 FlowSolver::FlowSolver(int width, int height, SimdLevel level)
-    : width_(width), height_(height), path_(path_of(level)), buffers_(std::make_unique<FlowBuffers>(width, height)) {}
+    : width_(width), height_(height), level_(level), path_(path_of(level)), buffers_(std::make_unique<FlowBuffers>(width, height)) {}
 FlowSolver::~FlowSolver() = default;
 
 void FlowSolver::prepare(const uint8_t* grey, int64_t stride, bool onset) {
@@ -64,7 +64,7 @@ void FlowSolver::onset(const uint8_t* grey, int64_t stride) { prepare(grey, stri
 void FlowSolver::later(const uint8_t* grey, int64_t stride, float* u, float* v) {
     prepare(grey, stride, false);
     path_.solve(*buffers_);
-    for (int64_t y = 0; y < grid_height(); ++y) {
+    for (int64_t y = 0; u && v && y < grid_height(); ++y) {
         std::copy_n(buffers_->u.row(int(y)), grid_width(), u + y * grid_width());
         std::copy_n(buffers_->v.row(int(y)), grid_width(), v + y * grid_width());
     }

@@ -14,16 +14,10 @@ constexpr float kJumpPx = .5f, kSharpness = .7f;      // least change over two r
 typedef float Quad __attribute__((vector_size(16)));  // one row of the 4x4 px around a cell
 typedef int16_t Short4 __attribute__((vector_size(8)));
 
-// Lanes of the 2x2 grid, from cell p on, across which the flow jumps in the direction of `reach` (in floats)
-MIE_INLINE I32 jumps(const float* u, const float* v, int64_t reach, I32 on) {
-    const auto change = [&](int64_t d) {
-        const F du = loadf(u + d) - loadf(u - d), dv = loadf(v + d) - loadf(v - d);
-        return du * du + dv * dv;
-    };
-    const F near = change(reach);
-    I32 jump = (near > all_of(kJumpPx * kJumpPx)) & on;
-    if (any_lane(I16(jump)) >= 0) jump &= near > kSharpness * kSharpness * change(2 * reach);
-    return jump;
+// |f(d cells on) - f(d cells back)|^2 of the cells from u, v on
+MIE_INLINE F change(const float* u, const float* v, int64_t d) {
+    const F du = loadf(u + d) - loadf(u - d), dv = loadf(v + d) - loadf(v - d);
+    return fma(du, du, dv * dv);
 }
 
 struct Vote {
@@ -92,12 +86,15 @@ void full_size(const FlowBuffers& all, float* out_u, float* out_v) {
     const Vote vote{all, all.level[0]->a, all.level[0]->b, all.gain / 64, all.offset};
     for (int y = 0; y < height; ++y) {
         const bool rows = y >= 2 * kReach && y < height - 2 * kReach;
+        const int64_t down = rows ? kReach * all.u.stride : 0;
         for (int x = 0; x < width; x += kFloats) {
             const float *u = all.u.row(y) + x, *v = all.v.row(y) + x;
-            const I32 index = float_index() + x, inside = (index >= 2 * kReach) & (index < width - 2 * kReach);
-            const I32 along_x = jumps(u, v, kReach, inside);
-            const I32 along_y = rows ? jumps(u, v, kReach * all.u.stride, index < width) : I32{};
-            if (any_lane(I16(along_x | along_y)) < 0) continue;
+            const F near_x = change(u, v, kReach), near_y = change(u, v, down);
+            if (any_lane(I16(larger(near_x, near_y) > kJumpPx * kJumpPx)) < 0) continue;
+            const auto jumps = [&](F near, F far) { return (near > all_of(kJumpPx * kJumpPx)) & (near > kSharpness * kSharpness * far); };
+            const I32 index = float_index() + x, on_x = (index >= 2 * kReach) & (index < width - 2 * kReach);
+            const I32 along_x = jumps(near_x, change(u, v, 2 * kReach)) & on_x;
+            const I32 along_y = rows ? jumps(near_y, change(u, v, 2 * down)) & (index < width) : I32{};
             for (int i = 0; i < kFloats; ++i)
                 if (along_x[i] | along_y[i]) vote.cell(x + i, y, along_y[i], along_x[i], out_u, out_v);
         }

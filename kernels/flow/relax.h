@@ -95,8 +95,8 @@ MIE_INLINE void double_row(int width, Row row, Put put) {
     for (int x = 0; x < width; x += kFloats) {
         const F after = x + kFloats < width ? row(x + kFloats) : last_lane(middle), nearer = .75f * middle;
         const F even = fma(all_of(.25f), from_left(before, middle), nearer), odd = fma(all_of(.25f), from_right(middle, after), nearer);
-        put(2 * x, mix_low(even, odd));
-        put(2 * x + kFloats, mix_high(even, odd));
+        put(2 * x, mix<0>(even, odd));
+        put(2 * x + kFloats, mix<kFloats / 2>(even, odd));
         before = middle;
         middle = after;
     }

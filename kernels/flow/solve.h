@@ -9,6 +9,8 @@ namespace mie {
 namespace {
 
 constexpr int kSweeps[kFlowLevels] = {16, 24, 24, 24}, kSweepsFine = 8;  // part of the regularisation, not only of the speed
+constexpr int kSweepsAcross =
+    3;  // at the coarsest level at least so many per cell of its longer side: motion must reach what has no texture
 constexpr float kAlphaCoarse = 600, kAlphaMin = 50, kAlphaMax = 10000;
 constexpr float kFineFactor = 10;  // the 2x2 grid is this much smoother than scaling the 4x4 grid's weight would make it
 constexpr float kFloorLocal = .1f, kFloorAbsolute = 1e-5f;
@@ -124,7 +126,8 @@ void solve(FlowBuffers& all) {
             const auto weight = [alpha, l](int x) { return l ? all_of(kAlphaCoarse / 16) : repeat<2>(loadf(alpha + x / 2)) * (1.f / 16); };
             invert_row(cells, y, weight, keys);
         };
-        relax(cells, kSweeps[l], begin, [](int) {});
+        const int across = (kSweepsAcross * std::max(cells.width, cells.height) + 7) / 8 * 8;
+        relax(cells, l == top ? std::max(kSweeps[l], across) : kSweeps[l], begin, [](int) {});
     }
 
     const auto begin = [&](int y) {

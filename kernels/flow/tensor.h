@@ -34,21 +34,27 @@ struct Pair {
           height(level.valid_height),
           keys(buffers.keys.get()),
           key_stride(buffers.key_stride) {}
-    // Calls act(nu, nv, lanes) for every distinct shift of the pixels from x, lanes all ones where both ends of the shift are valid
+    // Where both ends of a shift n lie inside by the margin, along one side: [low, high)
+    struct Span {
+        Span(int side, int n) : low(std::max(kMargin, kMargin - n)), high(std::min(side - kMargin, side - kMargin - n)) {}
+        bool has(int at) const { return at >= low && at < high; }
+        const int low, high;
+    };
+    // Calls act(nu, nv, lanes, rows) for every distinct shift of the pixels from x: the lanes that have it and are valid, the valid rows
     template <class Act>
     MIE_INLINE void for_each_shift(int cy, int x, Act act) const {
         const int16_t* at = keys + cy * key_stride + x;
         const I16 key = loads(at), index = short_index() + all_of16(x);
         I16 left = index < all_of16(a.width);
         for (int lane = any_lane(left); lane >= 0; lane = any_lane(left)) {
-            const I16 same = (key == all_of16(at[lane])) & left;
-            left &= ~same;
+            I16 lanes = (key == all_of16(at[lane])) & left;
+            left &= ~lanes;
             const int nu = int8_t(at[lane]), nv = at[lane] >> 8;
-            const int low = std::max(kMargin, kMargin - nu), high = std::min(width - kMargin, width - kMargin - nu);
-            act(nu, nv, same & (index >= all_of16(low)) & (index < all_of16(high)));
+            const Span columns(width, nu);
+            if (x < columns.low || x + kShorts > columns.high) lanes &= (index >= all_of16(columns.low)) & (index < all_of16(columns.high));
+            act(nu, nv, lanes, Span(height, nv));
         }
     }
-    bool valid_row(int y, int nv) const { return y >= kMargin && y < height - kMargin && y + nv >= kMargin && y + nv < height - kMargin; }
     const FlowImage &a, &b;
     const int width, height;
     const int16_t* const keys;
@@ -70,33 +76,29 @@ double sum(F v) {
 // Gives b the mean and standard deviation of a over the valid pixels
 Brightness match_brightness(const Pair& pair) {
     const I16 one = all_of16(1);
-    F a_sum{}, b_sum{}, aa_sum{}, bb_sum{}, count_sum{};
+    F sums[5] = {};  // of 1, a, b, a a, b b
     for (int cy = 0; cy < pair.a.height / 4; ++cy) {
-        I32 sa{}, sb{}, saa{}, sbb{}, count{};  // at 4 steps per grey level, 8192 px of four rows fit
+        I32 row[5] = {};  // at 4 steps per grey level, 8192 px of four rows fit
         for (int x = 0; x < pair.a.width; x += kShorts) {
-            pair.for_each_shift(cy, x, [&](int nu, int nv, I16 lanes) {
+            pair.for_each_shift(cy, x, [&](int nu, int nv, I16 lanes, Pair::Span rows) {
                 for (int y = 4 * cy; y < 4 * cy + 4; ++y) {
-                    if (!pair.valid_row(y, nv)) continue;
+                    if (!rows.has(y)) continue;
                     const I16 p = (loads(pair.a.row(y) + x) >> 4) & lanes, q = (loads(pair.b.row(y + nv) + x + nu) >> 4) & lanes;
-                    sa += madd(p, one);
-                    sb += madd(q, one);
-                    saa += madd(p, p);
-                    sbb += madd(q, q);
-                    count -= madd(lanes, one);
+                    row[0] -= madd(lanes, one);
+                    row[1] += madd(p, one);
+                    row[2] += madd(q, one);
+                    row[3] += madd(p, p);
+                    row[4] += madd(q, q);
                 }
             });
         }
-        a_sum += to_float(sa);
-        b_sum += to_float(sb);
-        aa_sum += to_float(saa);
-        bb_sum += to_float(sbb);
-        count_sum += to_float(count);
+        for (int k = 0; k < 5; ++k) sums[k] += to_float(row[k]);
     }
     Brightness match;
-    const double count = sum(count_sum);
+    const double count = sum(sums[0]);
     if (count == 0) return match;
-    const double ma = sum(a_sum) / count, mb = sum(b_sum) / count;
-    const double a_var = sum(aa_sum) / count - ma * ma, b_var = sum(bb_sum) / count - mb * mb;
+    const double ma = sum(sums[1]) / count, mb = sum(sums[2]) / count;
+    const double a_var = sum(sums[3]) / count - ma * ma, b_var = sum(sums[4]) / count - mb * mb;
     if (count >= 16 && a_var >= 1 && b_var >= 1)
         match.gain = float(std::lrint(std::clamp(std::sqrt(a_var / b_var), 0.25, 3.9999) * kGainSteps)) / kGainSteps;
     match.offset = float((ma - match.gain * mb) / 4);
@@ -115,14 +117,14 @@ void products(const Pair& pair, Brightness match, int cy, const FlowGrid& grid, 
     const int64_t stride = pair.a.stride;
     for (int x = 0; x < pair.a.width; x += kShorts) {
         I32 sums[2][6] = {};
-        pair.for_each_shift(cy, x, [&](int nu, int nv, I16 lanes) {
+        pair.for_each_shift(cy, x, [&](int nu, int nv, I16 lanes, Pair::Span rows) {
             const int16_t *a = pair.a.row(4 * cy) + x, *b = pair.b.row(4 * cy + nv) + x + nu;
             asm("" : "+r"(a));  // or the compiler loads all of a before the loop over shifts, into more vectors than there are
             const auto mean = [&](int dy, int dx) { return average(loads(a + dy * stride + dx), loads(b + dy * stride + dx)); };
             I16 up2 = mean(-2, 0), up1 = mean(-1, 0), here = mean(0, 0), down1 = mean(1, 0);
 #pragma GCC unroll 4
             for (int k = 0; k < 4; ++k) {
-                const I16 on = pair.valid_row(4 * cy + k, nv) ? lanes : I16{}, down2 = mean(k + 2, 0);
+                const I16 on = rows.has(4 * cy + k) ? lanes : I16{}, down2 = mean(k + 2, 0);
                 const I16 gx = (mean(k, 1) - mean(k, -1) - ((mean(k, 2) - mean(k, -2)) >> 3)) & on;
                 const I16 gy = (down1 - up1 - ((down2 - up2) >> 3)) & on;
                 const I16 t =
@@ -137,8 +139,10 @@ void products(const Pair& pair, Brightness match, int cy, const FlowGrid& grid, 
                 up2 = up1, up1 = here, here = down1, down1 = down2;
             }
         });
-        for (int half = 0; half < 2; ++half)
-            for (int k = 0; k < 6; ++k) store(at(grid, to + half, kFields[k], x / 2), to_float(sums[half][k]) * scale[k]);
+        for (int half = 0; half < 2; ++half) {
+            float* place = at(grid, to + half, 0, x / 2);
+            for (int k = 0; k < 6; ++k) store(place + kFields[k] * kFloats, to_float(sums[half][k]) * scale[k]);
+        }
     }
 }
 
