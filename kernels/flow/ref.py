@@ -26,7 +26,7 @@ CELL_PX, FINE_PX = 4, 2  # sides of a cell: of every level; of the last solve at
 LEVELS, MIN_LEVEL_PX = 4, 8  # images at 1, 1/2, 1/4, 1/8, as long as the shorter side keeps so many px
 MARGIN_PX = 2  # reach of the derivative: pixels nearer to the border of either image have no say
 SWEEPS, FINE_SWEEPS = (16, 24, 24, 24), 8  # finest level first
-SWEEPS_ACROSS = 3  # at the coarsest level at least so many per cell of its longer side: motion must reach what has no texture
+SWEEPS_ACROSS = 3  # at the coarsest level at least so many per cell of its longer side, in eights: motion must reach what has no texture
 ALPHA_COARSE = f32(600)  # smoothness of the levels above 0
 ALPHA_MIN, ALPHA_MAX = f32(50), f32(10000)  # level 0
 GRADIENT_GLOBAL, GRADIENT_FLOOR = f32(0.1), f32(1e-5)  # share of the typical value of the frame; px^2
@@ -199,8 +199,8 @@ def solved(onset: list[Floats], later: list[Floats], size: tuple[int, int]) -> S
         if slope is not None:  # empirical Bayes: noise variance over the flow's own
             sigma = noise(j, shift, f, size)
             weight = spread((sigma * sigma / slope).clip(ALPHA_MIN, ALPHA_MAX), 2) / 16
-        sweeps = max(SWEEPS[level], SWEEPS_ACROSS * max(f.shape)) if level == top else SWEEPS[level]
-        f = solve(j, shift, weight, f, sweeps)
+        across = -(-SWEEPS_ACROSS * max(f.shape) // 8) * 8 if level == top else 0
+        f = solve(j, shift, weight, f, max(SWEEPS[level], across))
     f = solve(fine, spread(shift, 2), FINE_FACTOR * 4 * spread(weight, 2), doubled(f), FINE_SWEEPS)
     grid = f[:, : (size[0] + 1) // 2, : (size[1] + 1) // 2]
     return Solved(grid.clip(-f32(MAX_FLOW_PX), f32(MAX_FLOW_PX)), match, sigma)

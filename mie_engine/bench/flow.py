@@ -127,7 +127,7 @@ def speed(table: str, calls: dict[str, tuple[Callable[[], Any], int]], rounds: i
         start = time.process_time_ns()
         call()
         once_ms = (time.process_time_ns() - start) / 1e6
-        repeats[name] = max(1, min(8, int(20 / max(once_ms, 0.1))))
+        repeats[name] = max(1, int(8 / max(once_ms, 0.1)))
         if once_ms > 100:  # slow enough to be known from one call
             spent[name].append(once_ms / count)
     names, order = [name for name in calls if not spent[name]], random.Random(1)
@@ -135,7 +135,8 @@ def speed(table: str, calls: dict[str, tuple[Callable[[], Any], int]], rounds: i
         order.shuffle(names)  # what a case leaves behind in the caches must not always fall on the same neighbour
         for name in names:
             call, count = calls[name]
-            call()  # untimed
+            for _ in range(repeats[name] // 4 + 1):  # untimed
+                call()
             start = time.process_time_ns()
             for _ in range(repeats[name]):
                 call()
