@@ -24,6 +24,4 @@ FLOW_PATHS = Tolerance(
 FLOW_LEVELS = Tolerance(1e-6, 1e-5, 0.0005, "px, between instruction sets: the order of float sums, and what FLOW_PATHS says of ties")
 FLOW_FLIP = Tolerance(0.0002, 0.002, 0.001, "px, mirrored frames to mirrored flow: the order of float sums, and ties")
 FLOW_GAIN = Tolerance(0.008, 0.15, 0.005, "px, later frame 10 % brighter: rounding to 8 bits differs, and clipping at 255")
-FLOW_SHIFT = Tolerance(
-    0.004, 0.1, 0.001, "px, whole-pixel shift, away from the border: what is shifted in at the other side still tells"
-)
+FLOW_SHIFT = Tolerance(0.004, 0.1, 0.001, "px, whole-pixel shift, away from the border: what is shifted in at the other side still tells")

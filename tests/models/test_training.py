@@ -1,19 +1,14 @@
 """Training: the same seed gives the same bytes, mirrors mirror, what can be learnt is learnt and shuffled labels are not; the shipped weights."""
 
-import hashlib
-import json
-from importlib import resources
-
 import numpy as np
 import pytest
 import torch
 from road import copy_faces, make
 
 from mie_engine.errors import BackendError, InputError, RangeError, ShapeError, UsageError
-from mie_engine.models import checkpoint, curves
+from mie_engine.models import curves
 from mie_engine.models.samples import CD6ME_AUS, Samples, read_dataset
-from mie_engine.models.training import DEFAULT_RECIPE, TrainRecipe, images_of, train
-from mie_engine.synth import default_data
+from mie_engine.models.training import TrainRecipe, images_of, train
 
 FEATURES = {"content": "features", "frames": 2, "size": 256}
 
