@@ -1,10 +1,14 @@
-// The memory of one FlowSolver and what an instruction-set path does with it. Free of vector types: all paths share the layout.
+// The memory of one FlowSolver and what an instruction-set path does with it. Free of vector types, and with all that
+// the paths need of the standard library: they compile what they include after this for their own processors only.
 #pragma once
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
 #include <new>
+#include <utility>
 
 #include "flow.h"
 

@@ -9,8 +9,7 @@ namespace mie {
 namespace {
 
 constexpr int kSweeps[kFlowLevels] = {16, 24, 24, 24}, kSweepsFine = 8;  // part of the regularisation, not only of the speed
-constexpr int kSweepsAcross =
-    3;  // at the coarsest level at least so many per cell of its longer side: motion must reach what has no texture
+constexpr int kSweepsAcross = 3;  // per cell of the coarsest grid's longer side, at least: motion must reach what has no texture
 constexpr float kAlphaCoarse = 600, kAlphaMin = 50, kAlphaMax = 10000;
 constexpr float kFineFactor = 10;  // the 2x2 grid is this much smoother than scaling the 4x4 grid's weight would make it
 constexpr float kFloorLocal = .1f, kFloorAbsolute = 1e-5f;
