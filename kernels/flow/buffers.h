@@ -86,7 +86,7 @@ struct FlowBuffers {
 // What one instruction set offers
 struct FlowPath {
     void (*pyramid)(FlowBuffers&, const uint8_t* grey, int64_t stride, bool onset);  // of a frame of the padded size
-    void (*solve)(FlowBuffers&);                                                     // leaves its result in `fine`
+    void (*solve)(FlowBuffers&);                                                     // leaves its result in u and v
     void (*full_size)(const FlowBuffers&, float* out_u, float* out_v);
     void (*double_plane)(const float* grid, int grid_width, int grid_height, int width, int height, float* out);
 };
