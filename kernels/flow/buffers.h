@@ -1,10 +1,14 @@
-// The memory of one FlowSolver and what an instruction-set path does with it. Free of vector types: all paths share the layout.
+// The memory of one FlowSolver and what an instruction-set path does with it. Free of vector types, and with all that
+// the paths need of the standard library: they compile what they include after this for their own processors only.
 #pragma once
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
 #include <new>
+#include <utility>
 
 #include "flow.h"
 
@@ -82,7 +86,7 @@ struct FlowBuffers {
 // What one instruction set offers
 struct FlowPath {
     void (*pyramid)(FlowBuffers&, const uint8_t* grey, int64_t stride, bool onset);  // of a frame of the padded size
-    void (*solve)(FlowBuffers&);                                                     // leaves its result in `fine`
+    void (*solve)(FlowBuffers&);                                                     // leaves its result in u and v
     void (*full_size)(const FlowBuffers&, float* out_u, float* out_v);
     void (*double_plane)(const float* grid, int grid_width, int grid_height, int width, int height, float* out);
 };

@@ -2,11 +2,6 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#include <algorithm>
-#include <cmath>
-#include <type_traits>
-#include <utility>
-
 #include "buffers.h"
 
 // Everything below, and nothing above, is compiled for AVX2

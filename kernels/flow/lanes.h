@@ -1,10 +1,9 @@
 // Vectors of one instruction set, chosen by what defines MIE_LANE_BYTES before including this: 64 (AVX-512), 32 (AVX2) or 16 (any).
 // Arithmetic is the compiler's own on vector types; here is only what has no operator. Everything is local to the including file.
 #pragma once
-#include <cmath>
-#include <cstdint>
-#include <cstring>
-#include <utility>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 
 #include "buffers.h"
 
@@ -116,27 +115,37 @@ MIE_INLINE int any_lane(I16 mask) {
 }
 MIE_INLINE F pick(F v, I32 index) { return _mm256_permutevar8x32_ps(v, __m256i(index)); }
 #else
-typedef int32_t WideI32 __attribute__((vector_size(2 * MIE_LANE_BYTES)));
 MIE_INLINE F fma(F a, F b, F c) { return a * b + c; }
 MIE_INLINE F root(F a) {
     for (int i = 0; i < kFloats; ++i) a[i] = std::sqrt(a[i]);
     return a;
 }
-MIE_INLINE I32 madd(I16 a, I16 b) {
-    const I32 even = (I32(a) << 16 >> 16) * (I32(b) << 16 >> 16), odd = (I32(a) >> 16) * (I32(b) >> 16);
-    return even + odd;
+#if defined(__SSE2__)
+MIE_INLINE I32 madd(I16 a, I16 b) { return I32(_mm_madd_epi16(__m128i(a), __m128i(b))); }
+MIE_INLINE I16 times_q15(I16 a, I16 b) {
+    typedef uint16_t U16 __attribute__((vector_size(MIE_LANE_BYTES)));
+    return 2 * I16(_mm_mulhi_epi16(__m128i(a), __m128i(b))) + I16(((U16(a) * U16(b) >> 14) + 1) >> 1);
 }
+MIE_INLINE I16 average(I16 a, I16 b) { return I16(_mm_avg_epu16(__m128i(a), __m128i(b))); }
+MIE_INLINE int any_lane(I16 mask) {
+    const int bits = _mm_movemask_epi8(__m128i(mask));
+    return bits ? __builtin_ctz(unsigned(bits)) / 2 : -1;
+}
+#else
+typedef int32_t WideI32 __attribute__((vector_size(2 * MIE_LANE_BYTES)));
+MIE_INLINE I32 madd(I16 a, I16 b) { return (I32(a) << 16 >> 16) * (I32(b) << 16 >> 16) + (I32(a) >> 16) * (I32(b) >> 16); }
 MIE_INLINE I16 times_q15(I16 a, I16 b) {
     const WideI32 product = __builtin_convertvector(a, WideI32) * __builtin_convertvector(b, WideI32);
     return __builtin_convertvector((product + 16384) >> 15, I16);
 }
 MIE_INLINE I16 average(I16 a, I16 b) { return (a | b) - ((a ^ b) >> 1); }
-MIE_INLINE HalfI16 narrow(I32 a) { return __builtin_convertvector(a, HalfI16); }
 MIE_INLINE int any_lane(I16 mask) {
     for (int i = 0; i < kShorts; ++i)
         if (mask[i]) return i;
     return -1;
 }
+#endif
+MIE_INLINE HalfI16 narrow(I32 a) { return __builtin_convertvector(a, HalfI16); }
 MIE_INLINE F pick(F v, I32 index) {
     F picked;
     for (int i = 0; i < kFloats; ++i) picked[i] = v[index[i]];

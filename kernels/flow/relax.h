@@ -1,8 +1,5 @@
 // The smoothness term: Jacobi sweeps for (J + w I) f = b + w mean8(f), mean8 with 1/6 at the sides and 1/12 at the corners.
 #pragma once
-#include <algorithm>
-#include <type_traits>
-
 #include "buffers.h"
 #include "lanes.h"
 

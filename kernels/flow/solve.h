@@ -1,4 +1,8 @@
-// The flow of a pair whose pyramids are built, coarse to fine; the entry points of an instruction set.
+// The flow f of a pair, later(x + f(x)) = onset(x), coarse to fine: (J + w I) f = q + J n + w mean8(f) on cells of 4x4 px of every level,
+// then on cells of 2x2 px. J = <g g'>, q = -<g t> over the pixels after a whole-pixel shift n = round(f); the definition is ref.py. Traffic
+// per px: a frame is 1 byte read and 2.7 written as a pyramid, which is read twice; the equations are 11 bytes written once and read and
+// written by every sweep, or as many sweeps as the first-level cache holds rows for; the answer is 8 bytes written. Source: Lucas and
+// Kanade (IJCAI 1981) for J, Horn and Schunck (Artificial Intelligence 17, 1981) for the smoothness.
 #pragma once
 #include "edges.h"
 #include "pyramid.h"
@@ -9,8 +13,7 @@ namespace mie {
 namespace {
 
 constexpr int kSweeps[kFlowLevels] = {16, 24, 24, 24}, kSweepsFine = 8;  // part of the regularisation, not only of the speed
-constexpr int kSweepsAcross =
-    3;  // at the coarsest level at least so many per cell of its longer side: motion must reach what has no texture
+constexpr int kSweepsAcross = 3;  // per cell of the coarsest grid's longer side, at least: motion must reach what has no texture
 constexpr float kAlphaCoarse = 600, kAlphaMin = 50, kAlphaMax = 10000;
 constexpr float kFineFactor = 10;  // the 2x2 grid is this much smoother than scaling the 4x4 grid's weight would make it
 constexpr float kFloorLocal = .1f, kFloorAbsolute = 1e-5f;

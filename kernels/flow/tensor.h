@@ -2,8 +2,6 @@
 // at whole-pixel shifts, one per cell of 4x4 px, and a vector of pixels loops over the shifts that occur in it (one or two, as a rule).
 // Units: images 64 steps per grey level, derivatives 96 per grey level and px, differences 16 per grey level.
 #pragma once
-#include <algorithm>
-
 #include "buffers.h"
 #include "lanes.h"
 
