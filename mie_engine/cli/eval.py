@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -42,11 +43,14 @@ def evaluate(
             numbers = [int(seed) for seed in seeds.split(",")]
         except ValueError:
             raise UsageError(f"--seeds is {seeds!r}: give whole numbers, comma separated.") from None
-        with Progress("folds", 0, "folds", quiet=as_json) as bar:
+        with ExitStack() as stack:
+            bars: dict[str, Progress] = {}
 
-            def told(total: int, size: int) -> None:
-                bar.total = bar.total or total
-                bar.add(size, 1)
+            def told(what: str, total: int, done: int) -> None:
+                if what not in bars:
+                    stack.close()  # the bar of what came before
+                    bars[what] = stack.enter_context(Progress(what, total, what, quiet=as_json))
+                bars[what].add(done, 1)
 
             result = work.evaluate(protocol, data, model, weights=weights, seeds=numbers, epochs=epochs, progress=told)
         text, page = report.markdown(result, folds=False), report.markdown(result)

@@ -19,6 +19,7 @@ from .scorers import Floats, Predict, Scorer
 from .table import Maps
 
 TOLERANCE = 1e-4  # of the largest score: what another batch size may round differently
+LABORATORIES = ({"casme", "casme2", "casme3"}, {"smic", "fourd"})  # Institute of Psychology, CAS; University of Oulu
 
 Verdict = tuple[str, str]  # pass, fail, unknown (nothing tells) or n/a; and why
 
@@ -64,6 +65,8 @@ def permuted_labels(task: Task, scorer: Scorer, seed: int = 0) -> tuple[float, f
         scores[fold.test] = scorer.fit(null, fold, seed)(task.table.maps[fold.test])
     if task.multi:
         active = np.flatnonzero(label.any(0) & ~label.all(0))
+        if not len(active):
+            return 0.5, 0.5
         on = label[:, active].sum(0)
         deviation = np.sqrt((len(label) + 1) / (12 * on * (len(label) - on)))  # of a random AUC; action units go together
         return float(np.mean([metrics.auc(label[:, k], scores[:, k]) for k in active])), 0.5 + 3 * float(deviation.mean())
@@ -155,6 +158,7 @@ def _corpora(task: Task) -> Verdict:
     for a, b in itertools.combinations(sorted(files), 2):
         if same := (files[a] & files[b]) - {""}:
             return "fail", f"{len(same)} files are in {a} and in {b}"
-    if {"casme", "casme2"} <= set(files):
-        return "unknown", "CASME and CASME II were recorded in one laboratory; who took part in both is not published"
+    for shared in LABORATORIES:
+        if len(both := sorted(shared & set(files))) > 1:
+            return "unknown", f"{' and '.join(both)} come from one laboratory; who took part in both is not published"
     return ("n/a", "one corpus") if len(files) < 2 else ("pass", "no file in common, and no laboratory")

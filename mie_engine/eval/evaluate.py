@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,7 @@ from . import datasets, metrics, protocols, scorers
 from .audit import admit, audit, permuted_labels, steady
 from .protocols import Task
 from .scorers import Floats, Scorer
-from .table import Rows
-
-Progress = Callable[[int, int], None]  # folds altogether, folds done now
+from .table import Progress, Rows, quiet
 
 
 def evaluate(
@@ -28,7 +26,7 @@ def evaluate(
     weights: str | Path | None = None,
     seeds: Sequence[int] = (0,),
     epochs: int = 60,
-    progress: Progress = lambda total, done: None,
+    progress: Progress = quiet,
 ) -> dict[str, Any]:
     """Run a protocol.
 
@@ -51,7 +49,7 @@ def evaluate(
         raise InputError(f"{weights}: no folder; --weights is one with a checkpoint per left-out subject, such as sub01.pth.")
     if data is not None:
         side, inputs = (0, "maps") if constant else scorers.takes(model, weights)
-        task = protocols.task(protocol, datasets.read(Path(data), side, inputs))
+        task = protocols.task(protocol, datasets.read(Path(data), side, inputs, progress))
     elif protocol == "cd6me" and constant:
         task = protocols.task(protocol, protocols.label_counts())
     else:
@@ -63,7 +61,7 @@ def evaluate(
     return run(task, scorers.trained(model, epochs) if model in NAMES else scorers.files(model, task), seeds, progress)
 
 
-def run(task: Task, scorer: Scorer, seeds: Sequence[int] = (0,), progress: Progress = lambda total, done: None) -> dict[str, Any]:
+def run(task: Task, scorer: Scorer, seeds: Sequence[int] = (0,), progress: Progress = quiet) -> dict[str, Any]:
     """Score every fold, for every seed where the scorer learns, and audit; arguments and result as `evaluate`."""
     if len(set(seeds)) != len(seeds) or not seeds or min(seeds) < 0:
         raise UsageError(f"seeds are {list(seeds)}: give different whole numbers from 0 on.")
@@ -75,7 +73,7 @@ def run(task: Task, scorer: Scorer, seeds: Sequence[int] = (0,), progress: Progr
         for fold in task.folds:
             outputs[-1][fold.test], same, near = steady(scorer.fit(task, fold, seed), task.table.maps[fold.test])
             again, order = again and same, order and near
-            progress(len(task.folds) * (len(seeds) if scorer.learns else 1), 1)
+            progress("folds", len(task.folds) * (len(seeds) if scorer.learns else 1), 1)
     every = np.arange(len(task.label))
     corpora = np.array([clip.corpus for clip in task.table.clips])
     folds = [{"name": fold.name, "clips": len(fold.test), **_scores(task, outputs, fold.test)} for fold in task.folds]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..limits import MAX_EVENTS
 from ..runtime.image import read_image_bytes
 from ..types import ABSTAIN, CLASSES
 from .metrics import Interval, spotting
@@ -47,10 +48,12 @@ def read(path: Path, labels: tuple[str, ...]) -> Events:
                 first, last = int(row["onset_frame"]), int(row["offset_frame"])
             except (TypeError, ValueError):
                 raise InputError(f"{where}, column onset_frame or offset_frame: not a whole number.") from None
-            if not 0 <= first <= last:
-                raise InputError(f"{where}: frames {first} to {last}; an event ends at or after its onset, from frame 0 on.")
+            if not 0 <= first <= last < 2**31:
+                raise InputError(f"{where}: frames {first} to {last}; an event ends at or after its onset, frames count from 0.")
             if row["label"] not in labels:
                 raise InputError(f"{where}, column label: {str(row['label'])[:40]!r}, allowed are {', '.join(labels)}.")
+            if len(of_video) == MAX_EVENTS:
+                raise InputError(f"{where}: more than {MAX_EVENTS} events of one video: this is no table of micro-expressions.")
             of_video.append(((first, last), row["label"]))
     except UnicodeDecodeError as problem:
         raise InputError(f"{path}: not UTF-8 text at byte {problem.start}: save the table as UTF-8 CSV.") from problem

@@ -93,10 +93,11 @@ def auc(label: npt.ArrayLike, score: npt.ArrayLike) -> float:
     return float((rank[label].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def iou(a: Interval, b: Interval) -> float:
-    """Frames in both intervals, over frames in either."""
-    both = max(0, min(a[1], b[1]) - max(a[0], b[0]) + 1)
-    return both / (a[1] - a[0] + b[1] - b[0] + 2 - both)
+def iou(a: Sequence[Interval], b: Sequence[Interval]) -> Floats:
+    """Frames in both intervals over frames in either, [len(a), len(b)]."""
+    one, two = np.array(a, np.float64).reshape(-1, 1, 2), np.array(b, np.float64).reshape(1, -1, 2)
+    both = np.maximum(0, np.minimum(one[..., 1], two[..., 1]) - np.maximum(one[..., 0], two[..., 0]) + 1)
+    return _ratio(both, one[..., 1] - one[..., 0] + two[..., 1] - two[..., 0] + 2 - both)
 
 
 def match(truth: Sequence[Interval], spotted: Sequence[Interval], least: float = 0.5) -> list[tuple[int, int]]:
@@ -109,21 +110,30 @@ def match(truth: Sequence[Interval], spotted: Sequence[Interval], least: float =
     Returns:
         (index in truth, index in spotted), in the order of truth. Intervals that overlap most are tried first.
     """
-    overlap = np.array([[iou(t, s) for s in spotted] for t in truth]).reshape(len(truth), len(spotted))
-    owner: dict[int, int] = {}
-
-    def place(t: int, tried: set[int]) -> bool:  # augmenting paths: a greedy choice can lose pairs where events overlap
-        for s in np.argsort(-overlap[t], kind="stable").tolist():
-            if overlap[t, s] >= least and s not in tried:
-                tried.add(s)
-                if s not in owner or place(owner[s], tried):
-                    owner[s] = t
-                    return True
-        return False
-
+    overlap = iou(truth, spotted)
+    fits = [[s for s in np.argsort(-row, kind="stable").tolist() if row[s] >= least] for row in overlap]
+    of: dict[int, int] = {}  # truth -> spotted
+    owner: dict[int, int] = {}  # spotted -> truth
     for t in np.argsort(-overlap.max(1, initial=0), kind="stable").tolist():
-        place(t, set())
-    return sorted((t, s) for s, t in owner.items())
+        # Augmenting paths: where events overlap, taking the best first can lose pairs.
+        queue, came = [t], dict[int, int]()
+        free: int | None = None
+        for u in queue:
+            if free is not None:
+                break
+            for s in fits[u]:
+                if s not in came:
+                    came[s] = u
+                    if s not in owner:
+                        free = s
+                        break
+                    queue.append(owner[s])
+        while free is not None:
+            u = came[free]
+            before = of.get(u)
+            of[u], owner[free] = free, u
+            free = before
+    return sorted(of.items())
 
 
 def spotting(truth: dict[str, list[tuple[Interval, str]]], spotted: dict[str, list[tuple[Interval, str]]]) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def files(path: str | Path, task: Task, network: str | None = None) -> Scorer:
         UsageError: a folder for folds that are no single subjects. InputError: not one checkpoint of each.
     """
     of: dict[str, str | Path] = dict.fromkeys((fold.name for fold in task.folds), path)
-    if Path(path).is_dir():
+    if path != "default" and Path(path).is_dir():
         for name in of:
             corpus, _, subject = name.partition("/")
             found = [each for suffix in SUFFIXES if (each := Path(path, subject + suffix)).is_file()]
@@ -129,6 +129,8 @@ def takes(model: str, weights: str | Path | None) -> tuple[int, str]:
     if not sources:
         raise InputError(f"{weights}: no checkpoint: expected <subject>.pth, .onnx or .safetensors.")
     found = recogniser(sources[0], None, ())
+    if found.strain != "true":
+        raise UsageError(f"{sources[0]} was trained on {found.strain} strain, maps have true strain here: choose another model.")
     return found.side, found.inputs
 
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
+from ..errors import InputError
 
 UNKNOWN = "unknown"  # a corpus that cannot be told
 NO_CLASS = -1
 
 Maps = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.intp]
+Progress = Callable[[str, int, int], None]  # what is counted, how many there are, how many more are done
+
+
+def quiet(what: str, total: int, done: int) -> None:
+    """Progress that nobody looks at."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +70,12 @@ class Table:
 
     @classmethod
     def of(cls, clips: Iterable[Clip], maps: Maps | None = None, notes: Iterable[str] = (), leaks: Iterable[str] = ()) -> Table:
-        """Put clips, with their maps, in order."""
+        """Put clips, with their maps, in order. Raises InputError: two of one name."""
         listed = list(clips)
         order = sorted(range(len(listed)), key=lambda k: listed[k].key)
+        for a, b in pairwise(order):
+            if listed[a].key == listed[b].key:
+                raise InputError(f"{listed[a].path} and {listed[b].path}: {'/'.join(listed[a].key)} is there twice, remove one.")
         maps = np.zeros((len(listed), 0, 0, 3), np.uint8) if maps is None else maps
         return cls(tuple(listed[k] for k in order), maps[order], tuple(notes), tuple(leaks))
 

@@ -23,7 +23,10 @@ SHEETS = {
     ),
     "samm": (
         "SAMM_Micro_FACS_Codes_v2.xlsx",
-        ["Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Frame", "Offset Frame", "Duration", "Micro", "Action Units", "Estimated Emotion"],
+        [
+            "Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Frame", "Offset Frame", "Duration", "Micro", "Action Units",
+            "Estimated Emotion",
+        ],
         lambda c: [f"{c['id']:03d}", c["clip"], 1, c["onset"], c["apex"], c["offset"], 60, "1/2", c["aus"], c["emotion"].capitalize()],
         "SAMM/{id:03d}/{clip}/{id:03d}_{frame:05d}.jpg",
     ),
@@ -83,7 +86,7 @@ def smic(folder: Path, clips, image=None, frames=5, suffix=".bmp") -> Path:
 
 def picture(path: Path, pixels=None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((40, 40, 3), 90, np.uint8) if pixels is None else pixels).save(path)
+    Image.fromarray(np.full((40, 40, 3), 90, np.uint8) if pixels is None else pixels).save(path, quality=95)
 
 
 def composite(folder: Path, subjects=("sub01", "sub02", "006", "007", "s01", "s02"), per_class=2, seed=0, train=True) -> Path:

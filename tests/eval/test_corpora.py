@@ -115,6 +115,20 @@ def test_a_wrong_cell_is_named_by_row_and_column(tmp_path, clip, where, monkeypa
     assert where in str(refused.value)
 
 
+def test_two_emotions_at_once(tmp_path):
+    clips = [fakes.clip(1, "a", emotion="Positive/Surprise"), fakes.clip(2, "b", emotion="Negative & Repression")]
+    table = datasets.read(fakes.corpus(tmp_path / "4DME", "fourd", clips), 0)
+    assert [(clip.emotion, clip.label3) for clip in table.clips] == [("positive+surprise", NO_CLASS), ("negative+repression", 0)]
+
+
+def test_a_subject_that_is_no_folder(tmp_path):
+    place = fakes.corpus(tmp_path / "casme3", "casme3", [fakes.clip(1)], suffix=".csv")
+    sheet = next(place.glob("*.csv"))
+    sheet.write_text(sheet.read_text().replace("spNO.1", "../spNO.1"))
+    with pytest.raises(InputError, match=r"row 2, column Subject: '../spNO.1' is not the name of a folder"):
+        datasets.read(place, 0)
+
+
 def test_a_subject_without_a_number(tmp_path):
     place = fakes.corpus(tmp_path / "casme2", "casme2", [fakes.clip(1)], suffix=".csv")
     sheet = next(place.glob("*.csv"))
@@ -153,7 +167,7 @@ def test_a_few_clips_without_frames_are_left_out_and_counted(tmp_path):
     assert "row 5: frame 14 in" in table.notes[0]
     for k in range(5, 9):
         (place / "CASME2_RAW_selected" / "sub01" / f"c{k:02d}" / "img10.jpg").unlink()
-    with pytest.raises(InputError, match="15 of 20 clips of casme2 can be used.*frame 14"):
+    with pytest.raises(InputError, match=r"15 of 20 clips of casme2 can be used.*frame 14"):
         datasets.read(place, 0)
 
 
@@ -226,7 +240,7 @@ def test_a_bomb_in_a_sheet_is_refused_before_it_is_unpacked(tmp_path, monkeypatc
 
 def test_more_rows_than_any_corpus_has(tmp_path, monkeypatch):
     place = fakes.corpus(tmp_path / "casme2", "casme2", [fakes.clip(k, "a") for k in range(1, 9)])
-    monkeypatch.setattr("mie_engine.limits.MAX_CSV_ROWS", 5)
+    monkeypatch.setattr("mie_engine.limits.MAX_SHEET_ROWS", 5)
     assert "more than 5 rows" in refused(place)
 
 

@@ -79,15 +79,14 @@ def test_wrong_labels_are_refused(label, predicted):
 
 
 def test_iou_counts_frames():
-    assert metrics.iou((10, 19), (10, 19)) == 1
-    assert metrics.iou((10, 19), (15, 24)) == pytest.approx(5 / 15)
-    assert metrics.iou((10, 19), (20, 29)) == 0
-    assert metrics.iou((10, 14), (10, 19)) == 0.5
+    got = metrics.iou([(10, 19), (10, 14)], [(10, 19), (15, 24), (20, 29)])
+    assert np.allclose(got, [[1, 5 / 15, 0], [0.5, 0, 0]])
+    assert metrics.iou([], [(1, 2)]).shape == (0, 1)
 
 
 def best_matching(truth, spotted):
     """Most pairs, by trying all."""
-    fits = [(t, s) for t in range(len(truth)) for s in range(len(spotted)) if metrics.iou(truth[t], spotted[s]) >= 0.5]
+    fits = [(t, s) for t in range(len(truth)) for s in range(len(spotted)) if metrics.iou(truth, spotted)[t, s] >= 0.5]
     for size in range(min(len(truth), len(spotted)), 0, -1):
         for chosen in itertools.combinations(fits, size):
             if len({t for t, _ in chosen}) == len({s for _, s in chosen}) == size:
@@ -102,9 +101,17 @@ def test_matching_is_one_to_one_and_largest(rng):
         truth, spotted = intervals[:4], intervals[4 : 4 + int(rng.integers(0, 5))]
         pairs = metrics.match(truth, spotted)
         assert len({t for t, _ in pairs}) == len({s for _, s in pairs}) == len(pairs)
-        assert all(metrics.iou(truth[t], spotted[s]) >= 0.5 for t, s in pairs)
+        assert all(metrics.iou(truth, spotted)[t, s] >= 0.5 for t, s in pairs)
         assert len(pairs) == best_matching(truth, spotted)
         assert len(metrics.match(spotted, truth)) == len(pairs)
+
+
+def test_a_long_chain_of_overlapping_events():
+    """Each spotted event fits two true ones; with one true event more, the last search runs through all of them."""
+    truth = [(10 * k, 10 * k + 19) for k in range(1500)]
+    spotted = [(10 * k + 5, 10 * k + 24) for k in range(1500)]
+    assert len(metrics.match(truth[::-1], spotted[:-1])) == 1499
+    assert len(metrics.match(truth, spotted)) == 1500
 
 
 def test_spotting_counts_over_the_database():

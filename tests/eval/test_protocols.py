@@ -82,7 +82,7 @@ def test_another_split_has_another_hash():
 
 
 def test_the_composite_takes_its_corpora_and_classes_only():
-    clips = people([3, 3, 3]) + [Clip("mmew", "S01", "a", "disgust", 0), Clip("samm", "099", "b", "others", NO_CLASS)]
+    clips = [*people([3, 3, 3]), Clip("mmew", "S01", "a", "disgust", 0), Clip("samm", "099", "b", "others", NO_CLASS)]
     task = protocols.task("megc2019", Table.of(clips))
     assert len(task.table) == 9
     assert task.table.notes == ("2 clips are not part of megc2019",)
@@ -112,6 +112,12 @@ def test_inside_one_corpus():
 def test_what_cannot_be_evaluated(protocol, clips, error):
     with pytest.raises(error):
         protocols.task(protocol, Table.of(clips))
+
+
+def test_corpora_of_one_laboratory_are_said():
+    check = evaluate("cd6me", None, "constant")["audit"][9]
+    assert (check["name"], check["status"]) == ("L10", "unknown")
+    assert "casme and casme2 and casme3" in check["reason"]
 
 
 def test_constant_answers():

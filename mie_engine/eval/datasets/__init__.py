@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from ...errors import InputError
-from ..table import Table
+from ..table import Progress, Table, quiet
 from . import coding, frames, maps_folder
 from .corpora import CODED
 
@@ -14,7 +14,7 @@ NAMES = (*CODED, "smic")
 _OTHER_NAMES = {"casmeii": "casme2", "casme3a": "casme3", "4dme": "fourd", "4dmicro": "fourd"}
 
 
-def read(folder: Path, side: int, inputs: str = "maps") -> Table:
+def read(folder: Path, side: int, inputs: str = "maps", progress: Progress = quiet) -> Table:
     """Read what a folder holds: maps (<subject>/u_test), one corpus (by the folder's name), or corpora in folders of their names.
 
     Args:
@@ -38,7 +38,7 @@ def read(folder: Path, side: int, inputs: str = "maps") -> Table:
         found, said = coding.read_smic(place) if name == "smic" else coding.read(CODED[str(name)], place)
         clips += found
         notes += [f"{name}: {line}" for line in said]
-    return frames.table(clips, side, inputs, notes) if side else Table.of(clips, notes=notes)
+    return frames.table(clips, side, inputs, notes, progress) if side else Table.of(clips, notes=notes)
 
 
 def _known(name: str) -> str | None:

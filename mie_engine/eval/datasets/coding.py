@@ -97,7 +97,8 @@ def read_smic(folder: Path) -> tuple[list[Clip], list[str]]:
         InputError: none found, or a folder that is no class or no subject.
     """
     clips, notes = [], Notes()
-    for path in sorted(path for path in folder.glob("**/micro/*/*/") if path.is_dir()):
+    paths = sorted(path for path in folder.glob("**/micro/*/*/") if path.is_dir())
+    for path in [path for path in paths if "HS" in path.parts] or paths:  # VIS and NIR show the same clips
         subject, emotion = path.parents[2].name, path.parent.name.lower()
         if emotion not in CLASSES or not re.search(r"\d", subject):
             raise InputError(f"{path}: expected <s1..s20>/micro/<{'|'.join(CLASSES)}>/<clip>.")
@@ -156,8 +157,9 @@ def _coded(corpus: Corpus, rows: list[sheet.Row], notes: Notes) -> Iterator[Clip
             subject = corpus.subject(identity)
         except ValueError:
             raise row.refuse(of["subject"], "is not a subject's number.") from None
-        if any(re.search(r"[/\\]|^\.+$", text) for text in (identity, clip, coded)):
-            raise row.refuse(of["clip"], "is not the name of a folder.")
+        for name, text in (("subject", identity), ("clip", clip), ("emotion", coded if "{emotion}" in corpus.folder else "")):
+            if re.search(r"[/\\]|^\.+$", text):
+                raise row.refuse(of[name], "is not the name of a folder.")
         aus, left = action_units(row.cells[of["aus"]])
         for token in left:
             notes.add("action unit not counted", f"{row.where}: {token[:20]!r}")

@@ -15,13 +15,13 @@ from ...errors import InputError
 from ...models.pairs import prepared
 from ...runtime.decode import check_size, decode_rgb
 from ...runtime.image import read_image_bytes
-from ..table import Clip, Table
+from ..table import Clip, Progress, Table
 from .coding import Notes
 
 Pixels = npt.NDArray[np.uint8]
 
 
-def table(clips: Sequence[Clip], side: int, inputs: str, notes: Sequence[str]) -> Table:
+def table(clips: Sequence[Clip], side: int, inputs: str, notes: Sequence[str], progress: Progress) -> Table:
     """Prepare clips; one whose onset shows no face is left out and noted. Arguments as models.pairs.prepared.
 
     Raises:
@@ -35,6 +35,7 @@ def table(clips: Sequence[Clip], side: int, inputs: str, notes: Sequence[str]) -
             data = [read_image_bytes(path) for path in clip.frames]
             digests.append(hashlib.sha256(b"".join(data)).hexdigest())
             yield _rgb(data[0], clip.frames[0]), _rgb(data[1], clip.frames[1])
+            progress("clips", len(clips), 1)
 
     made = list(prepared(images(), inputs, side))
     missed = Notes()

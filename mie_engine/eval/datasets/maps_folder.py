@@ -32,7 +32,7 @@ def read(folder: Path) -> Table:
     Raises:
         InputError: a folder that is no class, a file that is no square RGB PNG of the size of the others, or one sample twice.
     """
-    clips: dict[tuple[str, str, str], Clip] = {}
+    clips: list[Clip] = []
     maps: list[Maps] = []
     notes, leaks = [], []
     for tests in sorted(folder.glob("*/u_test")):
@@ -43,11 +43,9 @@ def read(folder: Path) -> Table:
         for label, path in _files(tests):
             data = read_image_bytes(path)
             digest, image, name = hashlib.sha256(data).hexdigest(), _decode(data, path), path.stem.strip()
-            clip = Clip(corpus, subject, name, CLASSES[label], label, path=path, digest=digest)
+            clips.append(Clip(corpus, subject, name, CLASSES[label], label, path=path, digest=digest))
             if maps and image.shape != maps[0].shape:
                 raise InputError(f"{path}: {image.shape[0]} px a side, others have {maps[0].shape[0]}: one size for all maps.")
-            if clips.setdefault(clip.key, clip) is not clip:
-                raise InputError(f"{path}: sample {name} is there twice, also as {clips[clip.key].path}: remove one.")
             if corpus_of(name.split("_")[0]) != UNKNOWN and name.split("_")[0] != subject:
                 leaks.append(f"{path}: another subject's file among those of {subject}")
             own.add(digest)
@@ -57,7 +55,7 @@ def read(folder: Path) -> Table:
                 leaks.append(f"{path}: a test file of {subject} in u_train")
     if not clips:
         raise InputError(f"{folder}: no maps in <subject>/u_test/<0|1|2>/*.png.")
-    return Table.of(clips.values(), np.stack(maps), notes, leaks)
+    return Table.of(clips, np.stack(maps), notes, leaks)
 
 
 def _files(folder: Path) -> Iterator[tuple[int, Path]]:

@@ -46,8 +46,8 @@ def read(path: Path, headings: Sequence[str]) -> list[Row] | None:
     at: list[int] = []
     rows: list[Row] = []
     for number, cells in enumerate(_lines(path), 1):
-        if number > limits.MAX_CSV_ROWS:
-            raise InputError(f"{path}: more than {limits.MAX_CSV_ROWS} rows: this is not a coding sheet.")
+        if number > limits.MAX_SHEET_ROWS:
+            raise InputError(f"{path}: more than {limits.MAX_SHEET_ROWS} rows: this is not a coding sheet.")
         if at and any(cells):
             texts = [cells[k] if k < len(cells) else "" for k in at]
             texts = ["" if text.lower() in MISSING else text for text in texts]
@@ -85,7 +85,8 @@ def _lines(path: Path) -> Iterator[list[str]]:
         if size > limits.MAX_CSV_BYTES:
             raise ValueError(f"{size} bytes unpacked, allowed are {limits.MAX_CSV_BYTES}")
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-        for row in book.worksheets[0].iter_rows(values_only=True):
+        # Bounded: one cell in the last corner of a sheet would else be a billion empty ones.
+        for row in book.worksheets[0].iter_rows(max_row=limits.MAX_SHEET_ROWS + 1, max_col=limits.MAX_SHEET_COLUMNS, values_only=True):
             yield ["" if cell is None else str(cell).strip() for cell in row]
     except Exception as problem:  # damage is answered with a dozen types: BadZipFile, KeyError, ParseError, ...
         raise InputError(f"{path}: not a readable .xlsx sheet ({type(problem).__name__}: {str(problem)[:80]}): save it again.") from problem
