@@ -56,6 +56,8 @@ struct Pair {
     const int key_stride;
 };
 
+constexpr int kGainSteps = 8192;  // the gain is rounded, and the offset follows that: products() works with 16 bits
+
 struct Brightness {
     float gain = 1, offset = 0;  // grey levels: a = gain b + offset
 };
@@ -96,15 +98,17 @@ Brightness match_brightness(const Pair& pair) {
     if (count == 0) return match;
     const double ma = sum(a_sum) / count, mb = sum(b_sum) / count;
     const double a_var = sum(aa_sum) / count - ma * ma, b_var = sum(bb_sum) / count - mb * mb;
-    if (count >= 16 && a_var >= 1 && b_var >= 1) match.gain = float(std::clamp(std::sqrt(a_var / b_var), 0.25, 4.0));
+    if (count >= 16 && a_var >= 1 && b_var >= 1)
+        match.gain = float(std::lrint(std::clamp(std::sqrt(a_var / b_var), 0.25, 3.9999) * kGainSteps)) / kGainSteps;
     match.offset = float((ma - match.gain * mb) / 4);
     return match;
 }
 
 // Pixel products of one row of cells, averaged over cells of 2x2 px: J, q = -<grad t> in b1 and b2, <t t>; to row `to` of grid and the next
 void products(const Pair& pair, Brightness match, int cy, const FlowGrid& grid, int to) {
-    const I16 gain = all_of16(int(std::min(match.gain * 8192 + .5f, 32767.f))), unit = all_of16(8192),
-              offset = all_of16(int(std::lrint(match.offset * 16)));
+    const I16 gain = all_of16(int(match.gain * kGainSteps)), unit = all_of16(kGainSteps);
+    const int offset = int(std::lrint(match.offset * 64));  // too large for int16 in this unit: whole steps of t, and the rest
+    const I16 offset_whole = all_of16(offset >> 2), offset_rest = all_of16(offset & 3);
     const float gradient = 2 * match.gain / (1 + match.gain) / 96;  // exact where b is a moved copy of a / gain
     const F scale[6] = {all_of(gradient * gradient / 4), all_of(gradient * gradient / 4), all_of(gradient * gradient / 4),
                         all_of(-gradient / 64),          all_of(-gradient / 64),          all_of(1.f / 1024)};
@@ -121,7 +125,8 @@ void products(const Pair& pair, Brightness match, int cy, const FlowGrid& grid, 
                 const I16 on = pair.valid_row(4 * cy + k, nv) ? lanes : I16{}, down2 = mean(k + 2, 0);
                 const I16 gx = (mean(k, 1) - mean(k, -1) - ((mean(k, 2) - mean(k, -2)) >> 3)) & on;
                 const I16 gy = (down1 - up1 - ((down2 - up2) >> 3)) & on;
-                const I16 t = (times_q15(loads(b + k * stride), gain) - times_q15(loads(a + k * stride), unit) + offset) & on;
+                const I16 t =
+                    (times_q15(loads(b + k * stride), gain) - times_q15(loads(a + k * stride) - offset_rest, unit) + offset_whole) & on;
                 I32* s = sums[k / 2];
                 s[0] += madd(gx, gx);
                 s[1] += madd(gx, gy);
