@@ -19,7 +19,7 @@
 #include "solve.h"
 
 namespace mie {
-const FlowPath kFlowAvx2{build_pyramid, solve, full_size, double_plane};
+const FlowPath kFlowAvx2{build_pyramid, solve, full_size, double_grid};
 }  // namespace mie
 #if defined(__clang__)
 #pragma clang attribute pop

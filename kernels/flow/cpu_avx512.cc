@@ -23,7 +23,7 @@
 #include "solve.h"
 
 namespace mie {
-const FlowPath kFlowAvx512{build_pyramid, solve, full_size, double_plane};
+const FlowPath kFlowAvx512{build_pyramid, solve, full_size, double_grid};
 }  // namespace mie
 #if defined(__clang__)
 #pragma clang attribute pop
