@@ -9,23 +9,27 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .recog.recognizer import Recognizer as Recognizer
     from .synth import synthesize as synthesize
     from .synth.faces import Face as Face
     from .synth.plan import Plan as Plan
     from .synth.render import Clip as Clip
     from .synth.render import render as render
+    from .types import Event as Event
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "Clip": ".synth.render",
+    "Event": ".types",
     "Face": ".synth.faces",
     "Plan": ".synth.plan",
+    "Recognizer": ".recog.recognizer",
     "render": ".synth.render",
     "synthesize": ".synth",
 }
 
-__all__ = ["Clip", "Face", "Plan", "__version__", "render", "synthesize"]
+__all__ = ["Clip", "Event", "Face", "Plan", "Recognizer", "__version__", "render", "synthesize"]
 
 
 def __getattr__(name: str) -> Any:

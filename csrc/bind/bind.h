@@ -23,6 +23,7 @@ void bind_jpeg(pybind11::module_& m);
 void bind_track(pybind11::module_& m);
 void bind_flow(pybind11::module_& m);
 void bind_flow_maps(pybind11::module_& m);
+void bind_recognizer(pybind11::module_& m);
 void bind_shard(pybind11::module_& m);
 void bind_ststnet(pybind11::module_& m);
 }  // namespace mie

@@ -11,18 +11,19 @@ from typing import Any
 import typer
 
 from ..errors import MieError
-from . import bench, doctor, synth, train
+from . import bench, doctor, recognize, synth, train
 from . import eval as evaluation
 
 app = typer.Typer(
     name="mie",
-    help="Micro-expressions: make labelled clips from faces at the speed of the hardware.",
+    help="Micro-expressions: make labelled clips from faces, see them in videos, train and judge recognisers.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 app.command("synth")(synth.synth)
+app.command("recognize")(recognize.recognize)
 app.command("train")(train.train)
 app.command("eval")(evaluation.evaluate)
 app.command("doctor")(doctor.doctor)

@@ -39,12 +39,15 @@ class Scores:
 
 
 class Recogniser:
-    """A network with its description: name, classes, aus (numbers), side (px), strain, inputs ("maps" or "frames")."""
+    """A network with its description: name, classes, aus (numbers), side (px), strain, inputs ("maps" or "frames"), temperature.
+
+    run: float32 [N, 3, side, side] per input, 0..255 -> logits [N, classes], au_logits [N, aus].
+    """
 
     def __init__(self, info: ModelInfo, run: Run) -> None:
         self.name, self.classes, self.aus = info.model, info.classes, info.aus
         self.side, self.strain, self.inputs = info.side, info.strain, info.inputs
-        self._temperature, self._run = info.temperature, run
+        self.temperature, self.run = info.temperature, run
 
     @classmethod
     def load(cls, source: str | Path = "default", *, provider: str = "cpu", threads: int = 1) -> Recogniser:
@@ -97,10 +100,10 @@ class Recogniser:
         logits, aus = np.empty((shape[0], len(self.classes)), np.float32), np.empty((shape[0], len(self.aus)), np.float32)
         for at in range(0, shape[0], step):
             part = [np.ascontiguousarray(image[at : at + step].transpose(0, 3, 1, 2), np.float32) for image in images]
-            logits[at : at + step], aus[at : at + step] = self._run(part)
+            logits[at : at + step], aus[at : at + step] = self.run(part)
         if not (np.isfinite(logits).all() and np.isfinite(aus).all()):
             raise InputError(f"{self.name} gives numbers that are not finite; train or export it again")
-        scaled = (logits - logits.max(1, keepdims=True)) / np.float32(self._temperature)
+        scaled = (logits - logits.max(1, keepdims=True)) / np.float32(self.temperature)
         classes = np.exp(scaled)
         return Scores(logits, classes / classes.sum(1, keepdims=True), (0.5 * (1 + np.tanh(0.5 * aus))).astype(np.float32))
 
