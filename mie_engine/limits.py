@@ -47,6 +47,8 @@ MAX_CSV_BYTES = 256 * 2**20
 MAX_WORKERS = 256
 MAX_CSV_ROWS = 1_000_000
 MAX_CSV_LINE_CHARS = 65_536
+MAX_SHEET_ROWS, MAX_SHEET_COLUMNS = 20_000, 100  # of a coding sheet; the largest corpus has some 4,000 rows
+MAX_EVENTS = 2000  # of one video, in evaluation
 MAX_PLAN_BYTES = 256 * 2**20  # a million identities
 MAX_NAME_CHARS = 255
 
@@ -57,3 +59,4 @@ MAX_MODEL_CLASSES = 64
 MAX_MODEL_AUS = 64
 MAX_MODEL_MEMBERS = 32  # networks averaged in one file
 MAX_MAPS = 1_000_000  # of one call
+MAX_SAMPLE_BYTES = 8 * 2**30  # samples of one training, in memory at once

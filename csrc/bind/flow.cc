@@ -19,41 +19,34 @@ namespace {
 
 using Frames = py::array_t<uint8_t, py::array::c_style>;
 
-// A solver of the size last asked for, with room for its result; those of earlier calls are reused, for fresh memory costs more than a
-// flow.
-struct Worker {
-    Worker(int w, int h, SimdLevel simd)
-        : solver(w, h, simd), level(simd), cells(size_t(solver.grid_width()) * solver.grid_height()), u(2 * cells) {}
-    FlowSolver solver;
-    const SimdLevel level;
-    const size_t cells;
-    std::vector<float> u;  // and v
-};
-class Workers {
+// Solvers of the size last asked for: fresh memory costs more than a flow
+class Solvers {
   public:
-    std::unique_ptr<Worker> take(int width, int height, SimdLevel level) {
+    std::unique_ptr<FlowSolver> take(int width, int height, SimdLevel level) {
         {
             std::lock_guard<std::mutex> lock(mutex_);
             if (!idle_.empty()) {
-                std::unique_ptr<Worker> worker = std::move(idle_.back());
+                std::unique_ptr<FlowSolver> solver = std::move(idle_.back());
                 idle_.pop_back();
-                if (worker->solver.width() == width && worker->solver.height() == height && worker->level == level) return worker;
+                if (solver->width() == width && solver->height() == height && solver->level() == level) return solver;
                 idle_.clear();
             }
         }
-        return std::make_unique<Worker>(width, height, level);
+        return std::make_unique<FlowSolver>(width, height, level);
     }
-    void give_back(std::unique_ptr<Worker> worker) {
+    void give_back(std::unique_ptr<FlowSolver> solver) {
+        constexpr int64_t kKeptPx = 2 << 20;
+        if (int64_t(solver->width()) * solver->height() > kKeptPx) return;
         std::lock_guard<std::mutex> lock(mutex_);
-        idle_.push_back(std::move(worker));
+        idle_.push_back(std::move(solver));
     }
 
   private:
     std::mutex mutex_;
-    std::vector<std::unique_ptr<Worker>> idle_;
+    std::vector<std::unique_ptr<FlowSolver>> idle_;
 };
-Workers& workers() {
-    static Workers* all = new Workers;  // never destroyed: a thread may still hold one at exit
+Solvers& solvers() {
+    static Solvers* all = new Solvers;  // never destroyed: a thread may still hold one at exit
     return *all;
 }
 
@@ -75,16 +68,14 @@ py::array_t<float> flow(const Frames& onset, const Frames& later, const std::str
     const int64_t span = (count + threads - 1) / threads;  // one piece per thread: a shared onset is prepared once in each
     py::gil_scoped_release release;
     parallel_for(count, span, threads, [&](int64_t first, int64_t last) {
-        std::unique_ptr<Worker> worker = workers().take(width, height, level);
-        FlowSolver& solver = worker->solver;
-        float *u = worker->u.data(), *v = u + worker->cells;
+        std::unique_ptr<FlowSolver> solver = solvers().take(width, height, level);
         for (int64_t i = first; i < last; ++i) {
-            if (i == first || !shared) solver.onset(from + (shared ? 0 : i * pixels), width);
-            solver.later(to + i * pixels, width, u, v);
-            float* plane = out + 2 * i * pixels;
-            solver.full_size(plane, plane + pixels);
+            if (i == first || !shared) solver->onset(from + (shared ? 0 : i * pixels), width);
+            solver->later(to + i * pixels, width);
+            float* u = out + 2 * i * pixels;
+            solver->full_size(u, u + pixels);
         }
-        workers().give_back(std::move(worker));
+        solvers().give_back(std::move(solver));
     });
     return result;
 }

@@ -1,7 +1,8 @@
-// _core.strain, _core.flow_maps and _core.grid_maps: strain and the maps of estimated flow, for Python.
+// _core.strain, _core.flow_maps and _core.grid_maps: strain and the maps of estimated flow, for Python. The ops check shapes.
 #include <pybind11/numpy.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -18,52 +19,46 @@ namespace {
 
 using Floats = py::array_t<float, py::array::c_style>;
 using Frames = py::array_t<uint8_t, py::array::c_style>;
+using Sizes = std::vector<py::ssize_t>;
+using Body = std::function<void(int64_t first, int64_t last)>;
 
 Strain kind_of(const std::string& name) {
-    if (name == "true") return Strain::true_;
-    if (name == "shift") return Strain::shift;
-    if (name == "meb") return Strain::meb;
-    throw py::value_error("strain is '" + name + "', expected true, shift or meb");
+    if (name != "true" && name != "shift" && name != "meb") throw py::value_error("strain is '" + name + "', expected true, shift or meb");
+    return name == "true" ? Strain::true_ : name == "shift" ? Strain::shift : Strain::meb;
 }
 
-int threads_of(int threads) { return threads > 0 ? threads : std::max(1, int(std::thread::hardware_concurrency())); }
+// In one piece per thread: an onset that all frames share is prepared once in each.
+void share_out(int64_t count, int threads, const Body& body) {
+    const int workers = threads > 0 ? threads : std::max(1, int(std::thread::hardware_concurrency()));
+    py::gil_scoped_release released;
+    parallel_for(count, (count + workers - 1) / workers, workers, body);
+}
 
 Floats strain_py(const Floats& flow, const std::string& kind_name) {
     const Strain kind = kind_of(kind_name);
-    const int64_t count = flow.shape(0), pixels = flow.shape(2) * flow.shape(3);
     const int height = int(flow.shape(2)), width = int(flow.shape(3));
-    Floats result(std::vector<py::ssize_t>{py::ssize_t(count), height, width});
+    const int64_t pixels = int64_t(height) * width;
+    Floats result(Sizes{flow.shape(0), height, width});
     const float* from = flow.data();
     float* to = result.mutable_data();
-    py::gil_scoped_release released;
-    parallel_for(count, 1, threads_of(0), [&](int64_t first, int64_t last) {
+    share_out(flow.shape(0), 0, [&](int64_t first, int64_t last) {
         for (int64_t i = first; i < last; ++i)
             strain(from + 2 * i * pixels, from + (2 * i + 1) * pixels, width, height, kind, to + i * pixels);
     });
     return result;
 }
 
-struct Maps {
-    Frames maps;
-    Floats ranges;
-    uint8_t* map;
-    float* range;
-    Maps(int64_t count, int side)
-        : maps(std::vector<py::ssize_t>{py::ssize_t(count), side, side, 3}),
-          ranges(std::vector<py::ssize_t>{py::ssize_t(count), 3, 2}),
-          map(maps.mutable_data()),
-          range(ranges.mutable_data()) {}
-};
-
 py::tuple grid_maps(const Floats& grid, int height, int width, int side, const std::string& kind_name) {
     const Strain kind = kind_of(kind_name);
     const int64_t count = grid.shape(0), cells = grid.shape(2) * grid.shape(3);
-    const int grid_h = int(grid.shape(2)), grid_w = int(grid.shape(3));
-    Maps m(count, side);
-    for (int64_t i = 0; i < count; ++i)
-        flow_maps(grid.data() + 2 * i * cells, grid.data() + (2 * i + 1) * cells, grid_w, grid_h, width, height, side, kind,
-                  m.map + i * side * side * 3, m.range + 6 * i);
-    return py::make_tuple(m.maps, m.ranges);
+    Frames maps(Sizes{grid.shape(0), side, side, 3});
+    Floats ranges(Sizes{grid.shape(0), 3, 2});
+    for (int64_t i = 0; i < count; ++i) {
+        const float* u = grid.data() + 2 * i * cells;
+        flow_maps(u, u + cells, int(grid.shape(3)), int(grid.shape(2)), width, height, side, kind, maps.mutable_data(i),
+                  ranges.mutable_data(i));
+    }
+    return py::make_tuple(maps, ranges);
 }
 
 // A solver of the size last asked for and its cells, kept by each thread: fresh memory costs more than a flow.
@@ -86,25 +81,23 @@ py::tuple flow_maps_py(const Frames& onset, const Frames& later, int side, const
                        int threads) {
     const Strain kind = kind_of(kind_name);
     const SimdLevel level = level_of(level_name);
-    const int64_t count = later.shape(0), pixels = later.shape(1) * later.shape(2);
     const int height = int(later.shape(1)), width = int(later.shape(2));
-    const bool shared = onset.shape(0) == 1;
-    Maps m(count, side);
+    const int64_t pixels = int64_t(height) * width, apart = onset.shape(0) == 1 ? 0 : pixels;
+    Frames maps(Sizes{later.shape(0), side, side, 3});
+    Floats ranges(Sizes{later.shape(0), 3, 2});
     const uint8_t *from = onset.data(), *to = later.data();
-    {
-        py::gil_scoped_release released;
-        const int workers = threads_of(threads);
-        parallel_for(count, (count + workers - 1) / workers, workers, [&](int64_t first, int64_t last) {
-            Solver& s = solver_of(width, height, level);
-            for (int64_t i = first; i < last; ++i) {
-                if (i == first || !shared) s.flow.onset(from + (shared ? 0 : i * pixels), width);
-                s.flow.later(to + i * pixels, width, s.u.data(), s.v.data());
-                flow_maps(s.u.data(), s.v.data(), s.flow.grid_width(), s.flow.grid_height(), width, height, side, kind,
-                          m.map + i * side * side * 3, m.range + 6 * i);
-            }
-        });
-    }
-    return py::make_tuple(m.maps, m.ranges);
+    uint8_t* map = maps.mutable_data();
+    float* range = ranges.mutable_data();
+    share_out(later.shape(0), threads, [&](int64_t first, int64_t last) {
+        Solver& s = solver_of(width, height, level);
+        for (int64_t i = first; i < last; ++i) {
+            if (i == first || apart) s.flow.onset(from + i * apart, width);
+            s.flow.later(to + i * pixels, width, s.u.data(), s.v.data());
+            flow_maps(s.u.data(), s.v.data(), s.flow.grid_width(), s.flow.grid_height(), width, height, side, kind,
+                      map + i * side * side * 3, range + 6 * i);
+        }
+    });
+    return py::make_tuple(maps, ranges);
 }
 
 }  // namespace

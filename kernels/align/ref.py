@@ -36,7 +36,8 @@ class AlignCall(NamedTuple):
 
 def to_byte(value_q16: NDArray[Any]) -> Bytes:
     """Q16 to the nearest of 0..255."""
-    return np.clip((value_q16 + 32768) >> 16, 0, 255).astype(np.uint8)
+    level: Bytes = np.clip((value_q16 + 32768) >> 16, 0, 255).astype(np.uint8)
+    return level
 
 
 def fine(px: float) -> int:
@@ -72,7 +73,8 @@ def window(call: AlignCall, plane: Bytes, matrix: NDArray[np.float64], black: in
         total += tap * (fx if dx else (1 << bits) - fx) * (fy if dy else (1 << bits) - fy)
     weight = (n * n) << (2 * bits)
     sums = total.reshape(call.size, n, call.size, n).sum((1, 3))
-    return ((sums + weight // 2) // weight).astype(np.uint8)
+    mean: Bytes = ((sums + weight // 2) // weight).astype(np.uint8)
+    return mean
 
 
 def grey(call: AlignCall) -> Bytes:

@@ -1,10 +1,14 @@
-// The memory of one FlowSolver and what an instruction-set path does with it. Free of vector types: all paths share the layout.
+// The memory of one FlowSolver and what an instruction-set path does with it. Free of vector types, and with all that
+// the paths need of the standard library: they compile what they include after this for their own processors only.
 #pragma once
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
 #include <new>
+#include <utility>
 
 #include "flow.h"
 
@@ -38,14 +42,20 @@ struct FlowImage {
     Aligned<int16_t> memory;
 };
 
-// One linear system (J + w I) f = b + w mean8(f), f = (u, v), on a grid of cells. All fields of a row lie side by side, so that the window
-// of rows a sweep works on is one piece of memory. Columns past the width are readable and writeable up to the stride.
+// One linear system (J + w I) f = b + w mean8(f), f = (u, v), on a grid of cells. A row is a sequence of blocks, one vector of every field
+// after the other (at() in lanes.h): one pointer serves them all, and the window of rows that a sweep works on is one piece of memory.
 struct FlowGrid {
-    // The right side; the other buffer of the sweeps. Before the sweeps the place of u2 holds <t t>.
-    enum Field { j11, j12, j22, b1, b2, u, v, u2, v2, fields, tt = u2 };
+    enum Field { j11, j12, j22, b1, b2, u, v, u2, v2, fields, tt = u2 };  // u2, v2: other buffer of the sweeps; before them, <t t>
     FlowGrid(int w, int h) : width(w), height(h), stride((w + 31) / 32 * 32), memory(size_t(stride) * fields * h) {}
-    float* row(int y, int field) const { return memory.get() + (ptrdiff_t(y) * fields + field) * stride; }
+    float* row(int y) const { return memory.get() + ptrdiff_t(y) * stride * fields; }
     const int width, height, stride;
+    Aligned<float> memory;
+};
+
+struct FlowPlane {
+    FlowPlane(int w, int h) : stride((w + 31) / 32 * 32 + 32), memory(size_t(stride) * (h + 1)) {}
+    float* row(int y) const { return memory.get() + ptrdiff_t(y) * stride + 16; }  // 16 columns more on either side
+    const int stride;
     Aligned<float> memory;
 };
 
@@ -65,17 +75,18 @@ struct FlowBuffers {
     float gain = 1, offset = 0, noise = 0;  // of level 0: onset = gain later + offset; grey levels
     FlowGrid fine;                          // cells of 2x2 px of the finest level
     FlowGrid two_rows;                      // the same of any other level, for one row of cells
-    Aligned<int16_t> keys;                  // the whole-pixel shift of every pixel, one row per row of cells
-    Aligned<float> local;                   // alpha on the cells of level 1; its rows are those of level[1]->cells
-    Aligned<float> scratch;                 // the same size, four more columns
-    Aligned<int16_t> lines;                 // two rows of level 0 with a border
-    Aligned<uint8_t> grey;                  // a frame filled up
+    FlowPlane u, v;                         // the result on the cells of `fine`
+    FlowPlane local, sum;                   // on the cells of level 1: local gradient, then alpha
+    const int key_stride;
+    Aligned<int16_t> keys;   // the whole-pixel shift of every pixel, one row per row of cells
+    Aligned<int16_t> lines;  // two rows of level 0 with a border
+    Aligned<uint8_t> grey;   // a frame filled up
 };
 
 // What one instruction set offers
 struct FlowPath {
     void (*pyramid)(FlowBuffers&, const uint8_t* grey, int64_t stride, bool onset);  // of a frame of the padded size
-    void (*solve)(FlowBuffers&);                                                     // leaves its result in `fine`
+    void (*solve)(FlowBuffers&);                                                     // leaves its result in u and v
     void (*full_size)(const FlowBuffers&, float* out_u, float* out_v);
     void (*double_plane)(const float* grid, int grid_width, int grid_height, int width, int height, float* out);
 };

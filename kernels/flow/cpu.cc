@@ -26,9 +26,12 @@ FlowBuffers::FlowBuffers(int w, int h)
       padded_height(padded(h)),
       fine(padded_width / 2, padded_height / 2),
       two_rows(padded_width / 4, 2),
-      keys(size_t(padded_width + 64) * (padded_height / 4)),
-      local(size_t((padded_width / 8 + 63) / 32 * 32) * (padded_height / 8)),
-      scratch(size_t((padded_width / 8 + 63) / 32 * 32 + 4) * (padded_height / 8)),
+      u(padded_width / 2, padded_height / 2),
+      v(padded_width / 2, padded_height / 2),
+      local(padded_width / 8, padded_height / 8),
+      sum(padded_width / 8, padded_height / 8),
+      key_stride(padded_width + 64),
+      keys(size_t(key_stride) * (padded_height / 4)),
       lines(2 * size_t(padded_width + 96) + 64),
       grey(size_t(padded_width) * padded_height) {
     for (int l = 0; l < kFlowLevels && std::min(w, h) >> l >= 8; ++l) {
@@ -38,7 +41,7 @@ FlowBuffers::FlowBuffers(int w, int h)
 }
 
 FlowSolver::FlowSolver(int width, int height, SimdLevel level)
-    : width_(width), height_(height), path_(path_of(level)), buffers_(std::make_unique<FlowBuffers>(width, height)) {}
+    : width_(width), height_(height), level_(level), path_(path_of(level)), buffers_(std::make_unique<FlowBuffers>(width, height)) {}
 FlowSolver::~FlowSolver() = default;
 
 void FlowSolver::prepare(const uint8_t* grey, int64_t stride, bool onset) {
@@ -61,10 +64,9 @@ void FlowSolver::onset(const uint8_t* grey, int64_t stride) { prepare(grey, stri
 void FlowSolver::later(const uint8_t* grey, int64_t stride, float* u, float* v) {
     prepare(grey, stride, false);
     path_.solve(*buffers_);
-    const FlowGrid& fine = buffers_->fine;
-    for (int64_t y = 0; y < grid_height(); ++y) {
-        std::copy_n(fine.row(int(y), FlowGrid::u), grid_width(), u + y * grid_width());
-        std::copy_n(fine.row(int(y), FlowGrid::v), grid_width(), v + y * grid_width());
+    for (int64_t y = 0; u && v && y < grid_height(); ++y) {
+        std::copy_n(buffers_->u.row(int(y)), grid_width(), u + y * grid_width());
+        std::copy_n(buffers_->v.row(int(y)), grid_width(), v + y * grid_width());
     }
 }
 

@@ -2,11 +2,6 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#include <algorithm>
-#include <cmath>
-#include <type_traits>
-#include <utility>
-
 #include "buffers.h"
 
 // Everything below, and nothing above, is compiled for AVX2
@@ -19,7 +14,7 @@
 #include "solve.h"
 
 namespace mie {
-const FlowPath kFlowAvx2{build_pyramid, solve, full_size, double_plane};
+const FlowPath kFlowAvx2{build_pyramid, solve, full_size, double_grid};
 }  // namespace mie
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -2,11 +2,6 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#include <algorithm>
-#include <cmath>
-#include <type_traits>
-#include <utility>
-
 #include "buffers.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -23,7 +18,7 @@
 #include "solve.h"
 
 namespace mie {
-const FlowPath kFlowAvx512{build_pyramid, solve, full_size, double_plane};
+const FlowPath kFlowAvx512{build_pyramid, solve, full_size, double_grid};
 }  // namespace mie
 #if defined(__clang__)
 #pragma clang attribute pop

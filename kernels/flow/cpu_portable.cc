@@ -3,5 +3,5 @@
 #include "solve.h"
 
 namespace mie {
-const FlowPath kFlowPortable{build_pyramid, solve, full_size, double_plane};
+const FlowPath kFlowPortable{build_pyramid, solve, full_size, double_grid};
 }  // namespace mie

@@ -14,16 +14,10 @@ constexpr float kJumpPx = .5f, kSharpness = .7f;      // least change over two r
 typedef float Quad __attribute__((vector_size(16)));  // one row of the 4x4 px around a cell
 typedef int16_t Short4 __attribute__((vector_size(8)));
 
-// Lanes of the 2x2 grid, from cell p on, across which the flow jumps in the direction of `reach` (in floats)
-MIE_INLINE I32 jumps(const float* u, const float* v, int64_t reach, I32 on) {
-    const auto change = [&](int64_t d) {
-        const F du = loadf(u + d) - loadf(u - d), dv = loadf(v + d) - loadf(v - d);
-        return du * du + dv * dv;
-    };
-    const F near = change(reach);
-    I32 jump = (near > all_of(kJumpPx * kJumpPx)) & on;
-    if (any_lane(I16(jump)) >= 0) jump &= near > kSharpness * kSharpness * change(2 * reach);
-    return jump;
+// |f(d cells on) - f(d cells back)|^2 of the cells from u, v on
+MIE_INLINE F change(const float* u, const float* v, int64_t d) {
+    const F du = loadf(u + d) - loadf(u - d), dv = loadf(v + d) - loadf(v - d);
+    return fma(du, du, dv * dv);
 }
 
 struct Vote {
@@ -60,8 +54,7 @@ struct Vote {
     }
 
     void cell(int cx, int cy, bool along_y, bool along_x, float* out_u, float* out_v) const {
-        const FlowGrid& grid = all.fine;
-        const float *u = grid.row(cy, FlowGrid::u) + cx, *v = grid.row(cy, FlowGrid::v) + cx;
+        const float *u = all.u.row(cy) + cx, *v = all.v.row(cy) + cx;
         float best[4], cost[4];
         if (!costs(cx, cy, *u, *v, best)) return;
         bool open = false;
@@ -70,7 +63,6 @@ struct Vote {
             open = open || c > 0;
         }
         if (!open) return;  // no cost is negative: nothing can win
-        const int64_t down = int64_t(grid.stride) * FlowGrid::fields;
         const auto candidate = [&](int64_t at) {
             if (!costs(cx, cy, u[at], v[at], cost)) return;
             for (int i = 0; i < 4; ++i) {
@@ -81,29 +73,28 @@ struct Vote {
                 out_v[pixel] = v[at];
             }
         };
-        if (along_y) candidate(kReach * down), candidate(-kReach * down);
+        if (along_y) candidate(kReach * all.u.stride), candidate(-kReach * all.u.stride);
         if (along_x) candidate(kReach), candidate(-kReach);
     }
 };
 
 void full_size(const FlowBuffers& all, float* out_u, float* out_v) {
-    const FlowGrid& grid = all.fine;
     const int width = (all.width + 1) / 2, height = (all.height + 1) / 2;
-    const int64_t down = int64_t(grid.stride) * FlowGrid::fields;
-    for (int y = 0; y < all.height; ++y) {
-        double_row<false>(grid.row(0, FlowGrid::u), down, width, height, y, 1, INFINITY, out_u + int64_t(y) * all.width, all.width);
-        double_row<false>(grid.row(0, FlowGrid::v), down, width, height, y, 1, INFINITY, out_v + int64_t(y) * all.width, all.width);
-    }
+    double_plane(all.u.row(0), all.u.stride, width, height, all.width, all.height, out_u);
+    double_plane(all.v.row(0), all.v.stride, width, height, all.width, all.height, out_v);
 
     const Vote vote{all, all.level[0]->a, all.level[0]->b, all.gain / 64, all.offset};
     for (int y = 0; y < height; ++y) {
         const bool rows = y >= 2 * kReach && y < height - 2 * kReach;
+        const int64_t down = rows ? kReach * all.u.stride : 0;
         for (int x = 0; x < width; x += kFloats) {
-            const float *u = grid.row(y, FlowGrid::u) + x, *v = grid.row(y, FlowGrid::v) + x;
-            const I32 index = float_index() + x, inside = (index >= 2 * kReach) & (index < width - 2 * kReach);
-            const I32 along_x = jumps(u, v, kReach, inside);
-            const I32 along_y = rows ? jumps(u, v, kReach * down, index < width) : I32{};
-            if (any_lane(I16(along_x | along_y)) < 0) continue;
+            const float *u = all.u.row(y) + x, *v = all.v.row(y) + x;
+            const F near_x = change(u, v, kReach), near_y = change(u, v, down);
+            if (any_lane(I16(larger(near_x, near_y) > kJumpPx * kJumpPx)) < 0) continue;
+            const auto jumps = [&](F near, F far) { return (near > all_of(kJumpPx * kJumpPx)) & (near > kSharpness * kSharpness * far); };
+            const I32 index = float_index() + x, on_x = (index >= 2 * kReach) & (index < width - 2 * kReach);
+            const I32 along_x = jumps(near_x, change(u, v, 2 * kReach)) & on_x;
+            const I32 along_y = rows ? jumps(near_y, change(u, v, 2 * down)) & (index < width) : I32{};
             for (int i = 0; i < kFloats; ++i)
                 if (along_x[i] | along_y[i]) vote.cell(x + i, y, along_y[i], along_x[i], out_u, out_v);
         }

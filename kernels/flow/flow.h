@@ -24,10 +24,12 @@ class FlowSolver {
     // Grey frames of the solver's size; stride in bytes. An onset serves all later frames until the next one.
     void onset(const uint8_t* grey, int64_t stride);
     // Flow in px on cells of 2x2 px, [grid_height()][grid_width()]: later(x + flow(x)) = onset(x) with x = (2i + .5, 2j + .5)
-    void later(const uint8_t* grey, int64_t stride, float* u, float* v);
+    // Without u and v for full_size() alone.
+    void later(const uint8_t* grey, int64_t stride, float* u = nullptr, float* v = nullptr);
     // The last later()'s flow of every pixel, [height()][width()]: the grid doubled bilinearly, sharp where it jumps
     void full_size(float* out_u, float* out_v) const;
 
+    SimdLevel level() const { return level_; }
     int width() const { return width_; }
     int height() const { return height_; }
     int grid_width() const { return (width_ + 1) / 2; }
@@ -36,6 +38,7 @@ class FlowSolver {
   private:
     void prepare(const uint8_t* grey, int64_t stride, bool onset);
     const int width_, height_;
+    const SimdLevel level_;
     const FlowPath& path_;
     const std::unique_ptr<FlowBuffers> buffers_;
 };

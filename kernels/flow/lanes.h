@@ -1,10 +1,11 @@
 // Vectors of one instruction set, chosen by what defines MIE_LANE_BYTES before including this: 64 (AVX-512), 32 (AVX2) or 16 (any).
 // Arithmetic is the compiler's own on vector types; here is only what has no operator. Everything is local to the including file.
 #pragma once
-#include <cmath>
-#include <cstdint>
-#include <cstring>
-#include <utility>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+#include "buffers.h"
 
 #define MIE_INLINE __attribute__((always_inline)) inline
 
@@ -41,45 +42,46 @@ MIE_INLINE I16 widen(const uint8_t* from) { return __builtin_convertvector(load<
 
 // ---- moving lanes
 
+template <class V, class From, int... i>
+MIE_INLINE V arranged(V a, V b, From from, std::integer_sequence<int, i...>) {
+    return __builtin_shufflevector(a, b, from(i)...);
+}
+template <class V, class From>
+MIE_INLINE V arrange(V a, V b, From from) {  // lane i is lane from(i) of a and b in a row
+    return arranged(a, b, from, std::make_integer_sequence<int, kFloats>{});
+}
 template <class V, int... i>
 MIE_INLINE V counted(std::integer_sequence<int, i...>) {
     return V{i...};
 }
-constexpr std::make_integer_sequence<int, kFloats> kEveryFloat{};
-template <int... i>
-MIE_INLINE F from_left_of(F left, F middle, std::integer_sequence<int, i...>) {
-    return __builtin_shufflevector(left, middle, (i + kFloats - 1)...);
-}
-template <int... i>
-MIE_INLINE F from_right_of(F middle, F right, std::integer_sequence<int, i...>) {
-    return __builtin_shufflevector(middle, right, (i + 1)...);
-}
-template <int kTimes, int kFrom, class V, int... i>
-MIE_INLINE V repeat_of(V v, std::integer_sequence<int, i...>) {
-    return __builtin_shufflevector(v, v, (kFrom + i / kTimes)...);
-}
-template <int kFrom, int... i>
-MIE_INLINE F mix_of(F even, F odd, std::integer_sequence<int, i...>) {
-    return __builtin_shufflevector(even, odd, (kFrom + i / 2 + i % 2 * kFloats)...);
-}
-template <int kFrom, int... i>
-MIE_INLINE F every_second_of(F low, F high, std::integer_sequence<int, i...>) {
-    return __builtin_shufflevector(low, high, (kFrom + 2 * i)...);
-}
 
-MIE_INLINE I32 float_index() { return counted<I32>(kEveryFloat); }
-MIE_INLINE I16 short_index() { return counted<I16>(std::make_integer_sequence<int, kShorts>{}); }
-MIE_INLINE F from_left(F left, F middle) { return from_left_of(left, middle, kEveryFloat); }      // of every lane, the one before
-MIE_INLINE F from_right(F middle, F right) { return from_right_of(middle, right, kEveryFloat); }  // the one after
-MIE_INLINE F first_lane(F v) { return repeat_of<kFloats, 0>(v, kEveryFloat); }                    // in every lane
-MIE_INLINE F last_lane(F v) { return repeat_of<kFloats, kFloats - 1>(v, kEveryFloat); }
-template <int kTimes, int kFrom = 0, class V>
-MIE_INLINE V repeat(V v) {  // lanes from kFrom, each kTimes
-    return repeat_of<kTimes, kFrom>(v, kEveryFloat);
+#if MIE_LANE_BYTES == 64  // the compiler would take a slower permutation
+MIE_INLINE F from_left(F left, F middle) { return F(_mm512_alignr_epi32(__m512i(middle), __m512i(left), kFloats - 1)); }
+MIE_INLINE F from_right(F middle, F right) { return F(_mm512_alignr_epi32(__m512i(right), __m512i(middle), 1)); }
+#else
+MIE_INLINE F from_left(F left, F middle) {  // of every lane, the one before
+    return arrange(left, middle, [](int i) { return i + kFloats - 1; });
 }
-MIE_INLINE F mix_low(F even, F odd) { return mix_of<0>(even, odd, kEveryFloat); }
-MIE_INLINE F mix_high(F even, F odd) { return mix_of<kFloats / 2>(even, odd, kEveryFloat); }
-MIE_INLINE F add_pairs(F low, F high) { return every_second_of<0>(low, high, kEveryFloat) + every_second_of<1>(low, high, kEveryFloat); }
+MIE_INLINE F from_right(F middle, F right) {  // the one after
+    return arrange(middle, right, [](int i) { return i + 1; });
+}
+#endif
+template <int kTimes, int kFirst = 0, class V>
+MIE_INLINE V repeat(V v) {  // lanes from kFirst on, each kTimes
+    return arrange(v, v, [](int i) { return kFirst + i / kTimes; });
+}
+template <int kFirst, class V>
+MIE_INLINE V every_second(V low, V high) {
+    return arrange(low, high, [](int i) { return kFirst + 2 * i; });
+}
+template <int kFirst>
+MIE_INLINE F mix(F even, F odd) {  // by turns, from lane kFirst of each on
+    return arrange(even, odd, [](int i) { return kFirst + i / 2 + i % 2 * kFloats; });
+}
+MIE_INLINE F first_lane(F v) { return repeat<kFloats>(v); }  // in every lane
+MIE_INLINE F last_lane(F v) { return repeat<kFloats, kFloats - 1>(v); }
+MIE_INLINE I32 float_index() { return counted<I32>(std::make_integer_sequence<int, kFloats>{}); }
+MIE_INLINE I16 short_index() { return counted<I16>(std::make_integer_sequence<int, kShorts>{}); }
 
 // ---- what the instruction sets have
 //   fma: a b + c    madd: sums of two neighbouring products    times_q15: (a b + 2^14) >> 15    average: (a + b + 1) >> 1, not negative
@@ -113,33 +115,50 @@ MIE_INLINE int any_lane(I16 mask) {
 }
 MIE_INLINE F pick(F v, I32 index) { return _mm256_permutevar8x32_ps(v, __m256i(index)); }
 #else
-typedef int32_t WideI32 __attribute__((vector_size(2 * MIE_LANE_BYTES)));
 MIE_INLINE F fma(F a, F b, F c) { return a * b + c; }
 MIE_INLINE F root(F a) {
     for (int i = 0; i < kFloats; ++i) a[i] = std::sqrt(a[i]);
     return a;
 }
-MIE_INLINE I32 madd(I16 a, I16 b) {
-    const I32 even = (I32(a) << 16 >> 16) * (I32(b) << 16 >> 16), odd = (I32(a) >> 16) * (I32(b) >> 16);
-    return even + odd;
+#if defined(__SSE2__)
+MIE_INLINE I32 madd(I16 a, I16 b) { return I32(_mm_madd_epi16(__m128i(a), __m128i(b))); }
+MIE_INLINE I16 times_q15(I16 a, I16 b) {
+    typedef uint16_t U16 __attribute__((vector_size(MIE_LANE_BYTES)));
+    return 2 * I16(_mm_mulhi_epi16(__m128i(a), __m128i(b))) + I16(((U16(a) * U16(b) >> 14) + 1) >> 1);
 }
+MIE_INLINE I16 average(I16 a, I16 b) { return I16(_mm_avg_epu16(__m128i(a), __m128i(b))); }
+MIE_INLINE int any_lane(I16 mask) {
+    const int bits = _mm_movemask_epi8(__m128i(mask));
+    return bits ? __builtin_ctz(unsigned(bits)) / 2 : -1;
+}
+#else
+typedef int32_t WideI32 __attribute__((vector_size(2 * MIE_LANE_BYTES)));
+MIE_INLINE I32 madd(I16 a, I16 b) { return (I32(a) << 16 >> 16) * (I32(b) << 16 >> 16) + (I32(a) >> 16) * (I32(b) >> 16); }
 MIE_INLINE I16 times_q15(I16 a, I16 b) {
     const WideI32 product = __builtin_convertvector(a, WideI32) * __builtin_convertvector(b, WideI32);
     return __builtin_convertvector((product + 16384) >> 15, I16);
 }
 MIE_INLINE I16 average(I16 a, I16 b) { return (a | b) - ((a ^ b) >> 1); }
-MIE_INLINE HalfI16 narrow(I32 a) { return __builtin_convertvector(a, HalfI16); }
 MIE_INLINE int any_lane(I16 mask) {
     for (int i = 0; i < kShorts; ++i)
         if (mask[i]) return i;
     return -1;
 }
+#endif
+MIE_INLINE HalfI16 narrow(I32 a) { return __builtin_convertvector(a, HalfI16); }
 MIE_INLINE F pick(F v, I32 index) {
     F picked;
     for (int i = 0; i < kFloats; ++i) picked[i] = v[index[i]];
     return picked;
 }
 #endif
+
+// ---- where a vector of a grid lies; x a multiple of kFloats
+
+constexpr int kBlock = FlowGrid::fields * kFloats;
+MIE_INLINE float* at(const FlowGrid& grid, int y, int field, int x = 0) {
+    return grid.row(y) + int64_t(x) * FlowGrid::fields + field * kFloats;
+}
 
 }  // namespace
 }  // namespace mie

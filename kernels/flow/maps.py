@@ -20,13 +20,6 @@ FLOW_MAPS = Op("flow_maps")
 Maps = tuple[NDArray[np.uint8], Floats]
 
 
-class StrainCall(NamedTuple):
-    """What every backend of strain receives."""
-
-    flow: Floats
-    kind: str
-
-
 class MapsCall(NamedTuple):
     """What every backend of flow_maps receives."""
 
@@ -38,24 +31,25 @@ class MapsCall(NamedTuple):
 def strain(flow: Floats, kind: str = "true", *, backend: str = "auto") -> Floats:
     """Strain of flow fields per px, in one of three definitions of the field; the same bits on every backend.
 
-    Args:
-        flow: float32 [N, 2, H, W] (u, v) px, sides of at least 2; NaN gives NaN.
-        kind: "true": sqrt(ux^2 + vy^2 + (uy + vx)^2 / 2) by central differences, one-sided at the border; "shift": by differences to the
-            next pixel (SKD-TSTSAN); "meb": Sobel sums with axes swapped, which rotation alone makes 11.3 times its angle (MEB). The last
-            two serve comparison with published results.
-        backend: "auto", "cpu" or "ref"; all but "auto" run or raise.
+        Args:
+            flow: float32 [N, 2, H, W] (u, v) px, sides of at least 2;
+    NaN gives NaN.kind : "true" : sqrt(ux ^ 2 + vy ^ 2 + (uy + vx) ^ 2 / 2) by central differences, one - sided at the border;
+    "shift" : by differences to the next pixel(SKD - TSTSAN);
+    "meb" : Sobel sums with axes swapped,
+            which rotation alone makes 11.3 times its angle(MEB).The last two serve comparison with published results.backend : "auto",
+            "cpu" or "ref";
+    all but "auto" run or raise.
 
-    Returns:
-        float32 [N, H, W].
+        Returns:
+            float32 [N, H, W].
 
-    Raises:
-        ShapeError: another shape or dtype. UsageError: an unknown kind or backend. BackendError: the backend cannot run here.
+        Raises:
+            ShapeError: another shape or dtype. UsageError: an unknown kind or backend. BackendError: the backend cannot run here.
     """
     _, _, height, width = require.shape("strain: flow", flow, "[N, 2, H, W]", dtype="float32", hint="pass flow as kernels.flow gives it")
     if min(height, width) < 2:
         raise ShapeError(f"strain: flow has shape {list(flow.shape)}, sides must be at least 2 px")
-    call = StrainCall(np.ascontiguousarray(flow), require.one_of("strain: kind", kind, KINDS))
-    result: Floats = STRAIN.run(call, backend)
+    result: Floats = STRAIN.run((np.ascontiguousarray(flow), require.one_of("strain: kind", kind, KINDS)), backend)
     return result
 
 
@@ -71,25 +65,28 @@ def flow_maps(
 ) -> Maps:
     """Maps of the estimated flow of frame pairs, as `features` gives them of exact flow; no full-size field is made.
 
-    The flow on cells of 2 x 2 px goes to a lattice of 2 side x 2 side points (means over the area of a point; where a point is smaller
-    than a cell, linear between cells), in px of that lattice; strain is taken there; 2 x 2 points are averaged.
+        The flow on cells of 2 x 2 px goes to a lattice of 2 side x 2 side points (means over the area of a point; where a point is smaller
+        than a cell, linear between cells), in px of that lattice;
+    strain is taken there; 2 x 2 points are averaged.
 
-    Args:
-        onset: uint8 grey [N, H, W], or [1, H, W]: one onset for all later frames. Sides 32 to 4096 px.
-        later: uint8 grey [N, H, W].
-        side: 28, 56 or 64.
-        strain: "true", "shift" or "meb", see `strain`.
-        backend: "auto", "cpu" or "ref"; all but "auto" run or raise.
-        simd: instruction set of the cpu backend: "auto", "scalar", "avx2" or "avx512"; all but "auto" run or raise.
-        threads: pairs are shared out to so many threads by the cpu backend, 0 (all cores) to 256.
+        Args:
+            onset: uint8 grey [N, H, W], or [1, H, W]: one onset for all later frames. Sides 32 to 4096 px.
+            later: uint8 grey [N, H, W].
+            side: 28, 56 or 64.
+            strain: "true", "shift" or "meb", see `strain`.
+            backend: "auto", "cpu" or "ref";
+    all but "auto" run or raise.simd : instruction set of the cpu backend : "auto", "scalar", "avx2" or "avx512";
+    all but "auto" run or raise.threads : pairs are shared out to so many threads by the cpu backend,
+        0(all cores)to 256.
 
-    Returns:
-        maps uint8 [N, side, side, 3], u, v and strain each scaled from least to largest onto 0..255 (constant: 0); and ranges float32
-        [N, 3, 2], these values. A sample depends on nothing but its own pair.
+        Returns : maps uint8[N, side, side, 3],
+                  u,
+                  v and strain each scaled from least to largest onto 0..255(constant : 0); and ranges float32
+            [N, 3, 2], these values. A sample depends on nothing but its own pair.
 
-    Raises:
-        ShapeError, RangeError: frames or numbers that `flow` refuses. UsageError: an unknown side, strain, backend or instruction set.
-        BackendError: the backend or instruction set asked for cannot run here.
+        Raises:
+            ShapeError, RangeError: frames or numbers that `flow` refuses. UsageError: an unknown side, strain, backend or instruction set.
+            BackendError: the backend or instruction set asked for cannot run here.
     """
     if isinstance(side, bool) or side not in SIDES:
         raise UsageError(f"flow_maps: side is {side!r}, allowed are {', '.join(map(str, SIDES))}")
@@ -100,12 +97,12 @@ def flow_maps(
 
 
 @STRAIN.backend("ref")
-def _strain_ref(call: StrainCall) -> Floats:
-    return np.stack([ref_maps.strain(flow, call.kind) for flow in call.flow])
+def _strain_ref(call: tuple[Floats, str]) -> Floats:
+    return np.stack([ref_maps.strain(flow, call[1]) for flow in call[0]])
 
 
 @STRAIN.backend("cpu", missing=core_missing)
-def _strain_cpu(call: StrainCall) -> Floats:
+def _strain_cpu(call: tuple[Floats, str]) -> Floats:
     result: Floats = core().strain(*call)
     return result
 
@@ -114,12 +111,11 @@ def _strain_cpu(call: StrainCall) -> Floats:
 def _flow_maps_ref(call: MapsCall) -> Maps:
     onsets = [ref.pyramid(frame) for frame in call.pairs.onset]
     size = call.pairs.later.shape[1], call.pairs.later.shape[2]
-    maps, ranges = [], []
+    made = []
     for i, frame in enumerate(call.pairs.later):
         grid = ref.solved(onsets[i if len(onsets) > 1 else 0], ref.pyramid(frame), size).grid.astype(np.float32)
-        made = ref_maps.flow_maps(grid, size, call.side, call.strain)
-        maps.append(made[0])
-        ranges.append(made[1])
+        made.append(ref_maps.flow_maps(grid, size, call.side, call.strain))
+    maps, ranges = zip(*made, strict=True)
     return np.stack(maps), np.stack(ranges)
 
 

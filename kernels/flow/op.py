@@ -62,9 +62,8 @@ def checked_pairs(name: str, onset: NDArray[np.uint8], later: NDArray[np.uint8],
     count, height, width = require.shape(f"{name}: later", later, "[N, H, W]", dtype="uint8", hint="pass grey frames")
     onsets, *sides = require.shape(f"{name}: onset", onset, "[N, H, W]", dtype="uint8", hint="pass grey frames")
     if sides != [height, width] or onsets not in (1, count):
-        raise ShapeError(
-            f"{name}: onset has shape {list(onset.shape)}, expected {[count, height, width]} as later has, or one frame {[1, height, width]}"
-        )
+        expected = f"{[count, height, width]} as later has, or one frame {[1, height, width]}"
+        raise ShapeError(f"{name}: onset has shape {list(onset.shape)}, expected {expected}")
     for side, px in (("height", height), ("width", width)):
         require.integer(f"{name}: {side} in px", px, MIN_FLOW_SIDE_PX, MAX_FLOW_SIDE_PX, "crop or scale the frames")
     workers = require.integer(f"{name}: threads", threads, 0, MAX_WORKERS)

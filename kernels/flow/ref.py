@@ -26,9 +26,10 @@ CELL_PX, FINE_PX = 4, 2  # sides of a cell: of every level; of the last solve at
 LEVELS, MIN_LEVEL_PX = 4, 8  # images at 1, 1/2, 1/4, 1/8, as long as the shorter side keeps so many px
 MARGIN_PX = 2  # reach of the derivative: pixels nearer to the border of either image have no say
 SWEEPS, FINE_SWEEPS = (16, 24, 24, 24), 8  # finest level first
+SWEEPS_ACROSS = 3  # at the coarsest level at least so many per cell of its longer side, in eights: motion must reach what has no texture
 ALPHA_COARSE = f32(600)  # smoothness of the levels above 0
 ALPHA_MIN, ALPHA_MAX = f32(50), f32(10000)  # level 0
-GRADIENT_GLOBAL, GRADIENT_FLOOR = f32(0.1), f32(1e-5)  # share of the face's mean; px^2
+GRADIENT_GLOBAL, GRADIENT_FLOOR = f32(0.1), f32(1e-5)  # share of the typical value of the frame; px^2
 FINE_FACTOR = f32(10)  # smaller cells are so much smoother than their size asks for
 GAIN_MIN, GAIN_MAX = 0.25, 4.0
 MIN_VALID, MIN_DEVIATION = 16, 0.25  # px and grey levels that a gain is estimated from
@@ -159,17 +160,18 @@ def noise(j: Floats, shift: Floats, f: Floats, size: tuple[int, int]) -> np.floa
 
 
 def gradient(f: Floats, size: tuple[int, int]) -> Floats:
-    """Squared gradient of level 1's flow, mean of both sides, [1 4 6 4 1] / 16 smoothed, with a share of its mean: (px / 4 px)^2."""
+    """Squared gradient of level 1's flow (mean of both sides), [1 4 6 4 1] / 16 smoothed, and a share of what is typical: (px / 4 px)^2."""
     e: Floats = np.zeros(f.shape[1:], f32)
     for axis in (1, 2):
         p = np.diff(padded(f, 1, 1, axis), axis=axis) ** 2
         e += (p.take(range(1, p.shape[axis]), axis) + p.take(range(p.shape[axis] - 1), axis)).sum(0) / 2
     rows, columns = size[0] // 8, size[1] // 8
-    mean = e[rows // 8 : rows - rows // 8, columns // 8 : columns - columns // 8].mean()
+    inner = e[rows // 8 : rows - rows // 8, columns // 8 : columns - columns // 8]
+    typical = np.sqrt(inner).mean() ** 2  # a single jump must not make the rest of the face less smooth
     for axis in (0, 1):
         p = np.moveaxis(padded(e, 2, 2, axis), axis, 0)
         e = np.moveaxis((p[:-4] + 4 * p[1:-3] + 6 * p[2:-2] + 4 * p[3:-1] + p[4:]) / 16, 0, axis)
-    result: Floats = (1 - GRADIENT_GLOBAL) * e + GRADIENT_GLOBAL * mean + GRADIENT_FLOOR
+    result: Floats = (1 - GRADIENT_GLOBAL) * e + GRADIENT_GLOBAL * typical + GRADIENT_FLOOR
     return result
 
 
@@ -197,7 +199,8 @@ def solved(onset: list[Floats], later: list[Floats], size: tuple[int, int]) -> S
         if slope is not None:  # empirical Bayes: noise variance over the flow's own
             sigma = noise(j, shift, f, size)
             weight = spread((sigma * sigma / slope).clip(ALPHA_MIN, ALPHA_MAX), 2) / 16
-        f = solve(j, shift, weight, f, SWEEPS[level])
+        across = -(-SWEEPS_ACROSS * max(f.shape) // 8) * 8 if level == top else 0
+        f = solve(j, shift, weight, f, max(SWEEPS[level], across))
     f = solve(fine, spread(shift, 2), FINE_FACTOR * 4 * spread(weight, 2), doubled(f), FINE_SWEEPS)
     grid = f[:, : (size[0] + 1) // 2, : (size[1] + 1) // 2]
     return Solved(grid.clip(-f32(MAX_FLOW_PX), f32(MAX_FLOW_PX)), match, sigma)

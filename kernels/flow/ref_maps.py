@@ -65,7 +65,7 @@ def axis_weights(cells: int, extent_px: int, points: int) -> tuple[NDArray[np.in
     return first, np.stack([1 - (place - first), place - first], 1).astype(f32)
 
 
-def resampled(grid: Floats, extent_px: int, points: int, factor: Any = f32(1)) -> Floats:
+def resampled(grid: Floats, extent_px: int, points: int, factor: Any = 1) -> Floats:
     """[..., cells, n] to [..., points, n] along the second axis from the end, times factor."""
     cells = grid.shape[-2]
     first, weights = axis_weights(cells, extent_px, points)

@@ -1,4 +1,8 @@
-// The flow of a pair whose pyramids are built, coarse to fine; the entry points of an instruction set.
+// The flow f of a pair, later(x + f(x)) = onset(x), coarse to fine: (J + w I) f = q + J n + w mean8(f) on cells of 4x4 px of every level,
+// then on cells of 2x2 px. J = <g g'>, q = -<g t> over the pixels after a whole-pixel shift n = round(f); the definition is ref.py. Traffic
+// per px: a frame is 1 byte read and 2.7 written as a pyramid, which is read twice; the equations are 11 bytes written once and read and
+// written by every sweep, or as many sweeps as the first-level cache holds rows for; the answer is 8 bytes written. Source: Lucas and
+// Kanade (IJCAI 1981) for J, Horn and Schunck (Artificial Intelligence 17, 1981) for the smoothness.
 #pragma once
 #include "edges.h"
 #include "pyramid.h"
@@ -9,46 +13,63 @@ namespace mie {
 namespace {
 
 constexpr int kSweeps[kFlowLevels] = {16, 24, 24, 24}, kSweepsFine = 8;  // part of the regularisation, not only of the speed
+constexpr int kSweepsAcross = 3;  // per cell of the coarsest grid's longer side, at least: motion must reach what has no texture
 constexpr float kAlphaCoarse = 600, kAlphaMin = 50, kAlphaMax = 10000;
 constexpr float kFineFactor = 10;  // the 2x2 grid is this much smoother than scaling the 4x4 grid's weight would make it
 constexpr float kFloorLocal = .1f, kFloorAbsolute = 1e-5f;
 
-// |f(x+1) - f|^2 + |f(y+1) - f|^2 of the cells of level 1, smoothed by [1 4 6 4 1]/16 in x and y, plus floors
+// The squared differences of the cells of level 1 to their neighbours, half of them over all four sides, smoothed by [1 4 6 4 1]/16 in x
+// and y, plus floors: one of them from the mean square root over the inner cells, which a single jump leaves alone
 void local_gradient(const FlowBuffers& all) {
     const FlowGrid& grid = all.level[1]->cells;
-    const int w = grid.width, h = grid.height, stride = grid.stride;
+    const int w = grid.width, h = grid.height, last = (w - 1) / kFloats * kFloats;
     const int cells_x = all.width / 8, cells_y = all.height / 8, kx = cells_x / 8, ky = cells_y / 8;
-    float *local = all.local.get(), *scratch = all.scratch.get() + 2;
     double total = 0;
     for (int y = 0; y < h; ++y) {
-        const int below = std::min(y + 1, h - 1);
-        const float *u = grid.row(y, FlowGrid::u), *v = grid.row(y, FlowGrid::v);
-        const float *u_below = grid.row(below, FlowGrid::u), *v_below = grid.row(below, FlowGrid::v);
-        float* to = local + y * stride;
-        for (int x = 0; x < w; ++x) {
-            const int right = std::min(x + 1, w - 1);
-            const float a = u[right] - u[x], b = v[right] - v[x], c = u_below[x] - u[x], d = v_below[x] - v[x];
-            to[x] = a * a + b * b + c * c + d * d;
+        const int above = std::max(y - 1, 0), below = std::min(y + 1, h - 1);
+        F roots{};
+        for (int x = 0; x < w; x += kFloats) {
+            F e{};
+            for (int f : {FlowGrid::u, FlowGrid::v}) {
+                const float* p = at(grid, y, f, x);
+                const F here = loadf(p), left = from_left(x ? loadf(p - kBlock) : first_lane(here), here);
+                const F right = from_right(here, x < last ? loadf(p + kBlock) : last_lane(here));
+                for (F other : {left, right, loadf(at(grid, above, f, x)), loadf(at(grid, below, f, x))})
+                    e += (other - here) * (other - here);
+            }
+            e *= .5f;
+            store(all.local.row(y) + x, e);
+            const I32 index = float_index() + x, counts = (index >= kx) & (index < cells_x - kx);
+            roots += F(I32(root(e)) & counts);
         }
-        if (y < ky || y >= cells_y - ky) continue;
-        for (int x = kx; x < cells_x - kx; ++x) total += to[x];
+        if (y >= ky && y < cells_y - ky) total += sum(roots);
     }
-    const float floor = kFloorLocal * float(total / (double(cells_x - 2 * kx) * (cells_y - 2 * ky))) + kFloorAbsolute;
+    const double mean = total / (double(cells_x - 2 * kx) * (cells_y - 2 * ky));
+    const float floor = kFloorLocal * float(mean * mean) + kFloorAbsolute;
     for (int y = 0; y < h; ++y) {
-        const auto row = [&](int dy) { return local + std::clamp(y + dy, 0, h - 1) * stride; };
+        const auto row = [&](int dy) { return all.local.row(std::clamp(y + dy, 0, h - 1)); };
         const float *r0 = row(-2), *r1 = row(-1), *r2 = row(0), *r3 = row(1), *r4 = row(2);
-        float* to = scratch + y * (stride + 4);
+        float* to = all.sum.row(y);
         for (int x = 0; x < w; ++x) to[x] = r0[x] + r4[x] + 4 * (r1[x] + r3[x]) + 6 * r2[x];
         to[-2] = to[-1] = to[0];
         to[w] = to[w + 1] = to[w - 1];
     }
     for (int y = 0; y < h; ++y) {
-        const float* p = scratch + y * (stride + 4);
-        float* to = local + y * stride;
-        for (int x = 0; x < w; ++x) {
-            to[x] = floor + (1 - kFloorLocal) / 256 * (p[x - 2] + p[x + 2] + 4 * (p[x - 1] + p[x + 1]) + 6 * p[x]);
+        const float* p = all.sum.row(y);
+        float* to = all.local.row(y);
+        for (int x = 0; x < w; ++x) to[x] = floor + (1 - kFloorLocal) / 256 * (p[x - 2] + p[x + 2] + 4 * (p[x - 1] + p[x + 1]) + 6 * p[x]);
+    }
+}
+
+// alpha = noise^2 / local gradient on the cells of level 1
+void adapt_alpha(const FlowBuffers& all) {
+    const FlowGrid& grid = all.level[1]->cells;
+    for (int y = 0; y < grid.height; ++y) {
+        float* local = all.local.row(y);
+        for (int x = 0; x < grid.stride; ++x) {
+            const float alpha = all.noise * all.noise / std::max(local[x], kFloorAbsolute);
+            local[x] = std::min(std::max(alpha, kAlphaMin), kAlphaMax);
         }
-        for (int x = w; x < stride; ++x) to[x] = to[w - 1];
     }
 }
 
@@ -74,63 +95,64 @@ void build_equations(FlowBuffers& all, int l) {
     all.noise = float(noise / (double(columns - 4) * (rows - 4)));
 }
 
-// alpha = noise^2 / local |grad f|^2 on the cells of level 1
-void adapt_alpha(const FlowBuffers& all) {
-    const FlowGrid& grid = all.level[1]->cells;
-    float* local = all.local.get();
-    for (int i = 0; i < grid.stride * grid.height; ++i)
-        local[i] = std::min(std::max(all.noise * all.noise / local[i], kAlphaMin), kAlphaMax);
-}
-
+// Row y of a finer grid: the coarser one doubled, times scale, within +-limit
 void start(const FlowGrid& from, const FlowGrid& to, int y, float scale, float limit) {
-    for (FlowGrid::Field f : {FlowGrid::u, FlowGrid::v})
-        double_row<true>(from.row(0, f), int64_t(from.stride) * FlowGrid::fields, from.width, from.height, y, scale, limit, to.row(y, f),
-                         to.stride);
+    const int near = y / 2, far = farther(y, from.height);
+    for (int f : {FlowGrid::u, FlowGrid::v}) {
+        const auto row = [&](int x) {
+            return fma(all_of(.75f * scale), loadf(at(from, near, f, x)), all_of(.25f * scale) * loadf(at(from, far, f, x)));
+        };
+        double_row(from.width, row, [&](int x, F v) {
+            if (x < to.stride) store(at(to, y, f, x), larger(smaller(v, all_of(limit)), all_of(-limit)));
+        });
+    }
 }
 
 void solve(FlowBuffers& all) {
-    const auto nothing = [](int) {};
-    const int top = all.levels - 1, alpha_stride = all.level[1]->cells.stride;
-    const float* alpha = all.local.get();
+    const int top = all.levels - 1;
     for (int l = top; l >= 0; --l) {
         const FlowGrid& cells = all.level[l]->cells;
         for (int y = 0; y < cells.height; ++y) {
             if (l == top) {
-                std::memset(cells.row(y, FlowGrid::u), 0, 2 * sizeof(float) * size_t(cells.stride));
+                std::memset(cells.row(y), 0, sizeof(float) * FlowGrid::fields * size_t(cells.stride));
             } else {
                 start(all.level[l + 1]->cells, cells, y, 2, kMaxFlowPx / float(1 << l));
             }
         }
-        if (l > 0) {
-            build_equations<false>(all, l);
-            relax(cells, kSweeps[l], [&](int y) { invert_row(cells, y, [w = kAlphaCoarse / 16](int) { return all_of(w); }); }, nothing);
-            continue;
-        }
-        local_gradient(all);
-        build_equations<true>(all, 0);
-        adapt_alpha(all);
-        const auto weight = [&](int y) {
-            return [row = alpha + y / 2 * alpha_stride](int x) { return repeat<2>(loadf(row + x / 2)) * (1.f / 16); };
+        if (l == 0) local_gradient(all);
+        l == 0 ? build_equations<true>(all, l) : build_equations<false>(all, l);
+        if (l == 0) adapt_alpha(all);
+        const auto begin = [&](int y) {
+            const int16_t* row = all.keys.get() + y * all.key_stride;
+            const auto keys = [row](int x) { return every_second<0>(load<I32>(row + 4 * x), load<I32>(row + 4 * x + kShorts)); };
+            const float* alpha = all.local.row(y / 2);
+            const auto weight = [alpha, l](int x) { return l ? all_of(kAlphaCoarse / 16) : repeat<2>(loadf(alpha + x / 2)) * (1.f / 16); };
+            invert_row(cells, y, weight, keys);
         };
-        relax(cells, kSweeps[0], [&](int y) { invert_row(cells, y, weight(y)); }, nothing);
+        const int across = (kSweepsAcross * std::max(cells.width, cells.height) + 7) / 8 * 8;
+        relax(cells, l == top ? std::max(kSweeps[l], across) : kSweeps[l], begin, [](int) {});
     }
 
-    const FlowGrid& fine = all.fine;
     const auto begin = [&](int y) {
-        start(all.level[0]->cells, fine, y, 1, INFINITY);
-        const float* row = alpha + y / 4 * alpha_stride;
-        invert_row(fine, y, [&](int x) { return repeat<4>(loadf(row + x / 4)) * (kFineFactor / 4); });
+        start(all.level[0]->cells, all.fine, y, 1, INFINITY);
+        const int16_t* row = all.keys.get() + y / 2 * all.key_stride;
+        const float* alpha = all.local.row(y / 4);
+        invert_row(
+            all.fine, y, [alpha](int x) { return repeat<4>(loadf(alpha + x / 4)) * (kFineFactor / 4); },
+            [row](int x) { return load<I32>(row + 2 * x); });
     };
     const auto end = [&](int y) {
-        for (float *f = fine.row(y, FlowGrid::u), *stop = f + 2 * fine.stride; f < stop; f += kFloats)
-            store(f, larger(smaller(loadf(f), all_of(kMaxFlowPx)), all_of(-kMaxFlowPx)));
+        for (int x = 0; x < all.fine.width; x += kFloats) {
+            const float* p = at(all.fine, y, FlowGrid::u, x);
+            store(all.u.row(y) + x, larger(smaller(loadf(p), all_of(kMaxFlowPx)), all_of(-kMaxFlowPx)));
+            store(all.v.row(y) + x, larger(smaller(loadf(p + kFloats), all_of(kMaxFlowPx)), all_of(-kMaxFlowPx)));
+        }
     };
-    relax(fine, kSweepsFine, begin, end);
+    relax(all.fine, kSweepsFine, begin, end);
 }
 
-void double_plane(const float* grid, int grid_width, int grid_height, int width, int height, float* out) {
-    for (int y = 0; y < height; ++y)
-        double_row<false>(grid, grid_width, grid_width, grid_height, y, 1, INFINITY, out + int64_t(y) * width, width);
+void double_grid(const float* grid, int grid_width, int grid_height, int width, int height, float* out) {
+    double_plane(grid, grid_width, grid_width, grid_height, width, height, out);
 }
 
 }  // namespace

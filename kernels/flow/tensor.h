@@ -2,8 +2,6 @@
 // at whole-pixel shifts, one per cell of 4x4 px, and a vector of pixels loops over the shifts that occur in it (one or two, as a rule).
 // Units: images 64 steps per grey level, derivatives 96 per grey level and px, differences 16 per grey level.
 #pragma once
-#include <algorithm>
-
 #include "buffers.h"
 #include "lanes.h"
 
@@ -15,10 +13,9 @@ constexpr int kMargin = 2;  // px: a pixel whose derivative stencil leaves eithe
 // (nv << 8 | nu & 255) at every pixel of every row of cells
 void round_shifts(const FlowBuffers& all, const FlowGrid& cells) {
     for (int cy = 0; cy < cells.height; ++cy) {
-        const float *u = cells.row(cy, FlowGrid::u), *v = cells.row(cy, FlowGrid::v);
-        int16_t* keys = all.keys.get() + cy * (all.padded_width + 64);
+        int16_t* keys = all.keys.get() + cy * all.key_stride;
         for (int cx = 0; cx < cells.width; cx += kFloats) {
-            const I32 nu = to_int(whole(loadf(u + cx))), nv = to_int(whole(loadf(v + cx)));
+            const I32 nu = to_int(whole(loadf(at(cells, cy, FlowGrid::u, cx)))), nv = to_int(whole(loadf(at(cells, cy, FlowGrid::v, cx))));
             const I32 key = (nu & 0xff) | (nv << 8 & 0xff00), two_px = key | key << 16;
             store(keys + 4 * cx, repeat<2>(two_px));
             store(keys + 4 * cx + kShorts, repeat<2, kFloats / 2>(two_px));
@@ -34,22 +31,28 @@ struct Pair {
           width(level.valid_width),
           height(level.valid_height),
           keys(buffers.keys.get()),
-          key_stride(buffers.padded_width + 64) {}
-    // Calls act(nu, nv, lanes) for every distinct shift of the pixels from x, lanes all ones where both ends of the shift are valid
+          key_stride(buffers.key_stride) {}
+    // Where both ends of a shift n lie inside by the margin, along one side: [low, high)
+    struct Span {
+        Span(int side, int n) : low(std::max(kMargin, kMargin - n)), high(std::min(side - kMargin, side - kMargin - n)) {}
+        bool has(int at) const { return at >= low && at < high; }
+        const int low, high;
+    };
+    // Calls act(nu, nv, lanes, rows) for every distinct shift of the pixels from x: the lanes that have it and are valid, the valid rows
     template <class Act>
     MIE_INLINE void for_each_shift(int cy, int x, Act act) const {
         const int16_t* at = keys + cy * key_stride + x;
         const I16 key = loads(at), index = short_index() + all_of16(x);
         I16 left = index < all_of16(a.width);
         for (int lane = any_lane(left); lane >= 0; lane = any_lane(left)) {
-            const I16 same = (key == all_of16(at[lane])) & left;
-            left &= ~same;
+            I16 lanes = (key == all_of16(at[lane])) & left;
+            left &= ~lanes;
             const int nu = int8_t(at[lane]), nv = at[lane] >> 8;
-            const int low = std::max(kMargin, kMargin - nu), high = std::min(width - kMargin, width - kMargin - nu);
-            act(nu, nv, same & (index >= all_of16(low)) & (index < all_of16(high)));
+            const Span columns(width, nu);
+            if (x < columns.low || x + kShorts > columns.high) lanes &= (index >= all_of16(columns.low)) & (index < all_of16(columns.high));
+            act(nu, nv, lanes, Span(height, nv));
         }
     }
-    bool valid_row(int y, int nv) const { return y >= kMargin && y < height - kMargin && y + nv >= kMargin && y + nv < height - kMargin; }
     const FlowImage &a, &b;
     const int width, height;
     const int16_t* const keys;
@@ -71,33 +74,29 @@ double sum(F v) {
 // Gives b the mean and standard deviation of a over the valid pixels
 Brightness match_brightness(const Pair& pair) {
     const I16 one = all_of16(1);
-    F a_sum{}, b_sum{}, aa_sum{}, bb_sum{}, count_sum{};
+    F sums[5] = {};  // of 1, a, b, a a, b b
     for (int cy = 0; cy < pair.a.height / 4; ++cy) {
-        I32 sa{}, sb{}, saa{}, sbb{}, count{};  // at 4 steps per grey level, 8192 px of four rows fit
+        I32 row[5] = {};  // at 4 steps per grey level, 8192 px of four rows fit
         for (int x = 0; x < pair.a.width; x += kShorts) {
-            pair.for_each_shift(cy, x, [&](int nu, int nv, I16 lanes) {
+            pair.for_each_shift(cy, x, [&](int nu, int nv, I16 lanes, Pair::Span rows) {
                 for (int y = 4 * cy; y < 4 * cy + 4; ++y) {
-                    if (!pair.valid_row(y, nv)) continue;
+                    if (!rows.has(y)) continue;
                     const I16 p = (loads(pair.a.row(y) + x) >> 4) & lanes, q = (loads(pair.b.row(y + nv) + x + nu) >> 4) & lanes;
-                    sa += madd(p, one);
-                    sb += madd(q, one);
-                    saa += madd(p, p);
-                    sbb += madd(q, q);
-                    count -= madd(lanes, one);
+                    row[0] -= madd(lanes, one);
+                    row[1] += madd(p, one);
+                    row[2] += madd(q, one);
+                    row[3] += madd(p, p);
+                    row[4] += madd(q, q);
                 }
             });
         }
-        a_sum += to_float(sa);
-        b_sum += to_float(sb);
-        aa_sum += to_float(saa);
-        bb_sum += to_float(sbb);
-        count_sum += to_float(count);
+        for (int k = 0; k < 5; ++k) sums[k] += to_float(row[k]);
     }
     Brightness match;
-    const double count = sum(count_sum);
+    const double count = sum(sums[0]);
     if (count == 0) return match;
-    const double ma = sum(a_sum) / count, mb = sum(b_sum) / count;
-    const double a_var = sum(aa_sum) / count - ma * ma, b_var = sum(bb_sum) / count - mb * mb;
+    const double ma = sum(sums[1]) / count, mb = sum(sums[2]) / count;
+    const double a_var = sum(sums[3]) / count - ma * ma, b_var = sum(sums[4]) / count - mb * mb;
     if (count >= 16 && a_var >= 1 && b_var >= 1)
         match.gain = float(std::lrint(std::clamp(std::sqrt(a_var / b_var), 0.25, 3.9999) * kGainSteps)) / kGainSteps;
     match.offset = float((ma - match.gain * mb) / 4);
@@ -116,13 +115,14 @@ void products(const Pair& pair, Brightness match, int cy, const FlowGrid& grid, 
     const int64_t stride = pair.a.stride;
     for (int x = 0; x < pair.a.width; x += kShorts) {
         I32 sums[2][6] = {};
-        pair.for_each_shift(cy, x, [&](int nu, int nv, I16 lanes) {
+        pair.for_each_shift(cy, x, [&](int nu, int nv, I16 lanes, Pair::Span rows) {
             const int16_t *a = pair.a.row(4 * cy) + x, *b = pair.b.row(4 * cy + nv) + x + nu;
+            asm("" : "+r"(a));  // or the compiler loads all of a before the loop over shifts, into more vectors than there are
             const auto mean = [&](int dy, int dx) { return average(loads(a + dy * stride + dx), loads(b + dy * stride + dx)); };
             I16 up2 = mean(-2, 0), up1 = mean(-1, 0), here = mean(0, 0), down1 = mean(1, 0);
 #pragma GCC unroll 4
             for (int k = 0; k < 4; ++k) {
-                const I16 on = pair.valid_row(4 * cy + k, nv) ? lanes : I16{}, down2 = mean(k + 2, 0);
+                const I16 on = rows.has(4 * cy + k) ? lanes : I16{}, down2 = mean(k + 2, 0);
                 const I16 gx = (mean(k, 1) - mean(k, -1) - ((mean(k, 2) - mean(k, -2)) >> 3)) & on;
                 const I16 gy = (down1 - up1 - ((down2 - up2) >> 3)) & on;
                 const I16 t =
@@ -137,45 +137,36 @@ void products(const Pair& pair, Brightness match, int cy, const FlowGrid& grid, 
                 up2 = up1, up1 = here, here = down1, down1 = down2;
             }
         });
-        for (int half = 0; half < 2; ++half)
-            for (int k = 0; k < 6; ++k) store(grid.row(to + half, kFields[k]) + x / 2, to_float(sums[half][k]) * scale[k]);
+        for (int half = 0; half < 2; ++half) {
+            float* place = at(grid, to + half, 0, x / 2);
+            for (int k = 0; k < 6; ++k) store(place + kFields[k] * kFloats, to_float(sums[half][k]) * scale[k]);
+        }
     }
 }
 
-// Two rows of 2x2-px cells to one row of 4x4-px cells; b becomes q + J n on both. Returns the sum over cells [first, last) of the
-// residual's standard deviation at the flow so far.
-template <bool kFine>
+// Two rows of 2x2-px cells to one row of 4x4-px cells. kNoise: returns the sum over cells [first, last) of the standard deviation of what
+// the flow so far leaves unexplained.
+template <bool kNoise>
 float join_cells(const FlowGrid& fine, int from, const FlowGrid& cells, int cy, int first, int last) {
-    const auto field = [&](FlowGrid::Field f, int cx) {
-        const float *upper = fine.row(from, f) + 2 * cx, *lower = fine.row(from + 1, f) + 2 * cx;
-        return .25f * add_pairs(loadf(upper) + loadf(lower), loadf(upper + kFloats) + loadf(lower + kFloats));
-    };
     F deviation{};
     for (int cx = 0; cx < cells.width; cx += kFloats) {
-        const F j11 = field(FlowGrid::j11, cx), j12 = field(FlowGrid::j12, cx), j22 = field(FlowGrid::j22, cx);
-        const F q1 = field(FlowGrid::b1, cx), q2 = field(FlowGrid::b2, cx), tt = field(FlowGrid::tt, cx);
-        const F u = loadf(cells.row(cy, FlowGrid::u) + cx), v = loadf(cells.row(cy, FlowGrid::v) + cx), nu = whole(u), nv = whole(v);
-        store(cells.row(cy, FlowGrid::j11) + cx, j11);
-        store(cells.row(cy, FlowGrid::j12) + cx, j12);
-        store(cells.row(cy, FlowGrid::j22) + cx, j22);
-        store(cells.row(cy, FlowGrid::b1) + cx, fma(j11, nu, fma(j12, nv, q1)));
-        store(cells.row(cy, FlowGrid::b2) + cx, fma(j12, nu, fma(j22, nv, q2)));
-
-        if (!kFine) continue;
-        const F du = u - nu, dv = v - nv;
-        const F energy = tt + du * (du * j11 + dv * j12 - 2 * q1) + dv * (du * j12 + dv * j22 - 2 * q2);
-        const I32 index = float_index() + cx, counts = (index >= first) & (index < last) & I32(energy > F{});
+        const auto field = [&](FlowGrid::Field f) {
+            const float *upper = at(fine, from, f, 2 * cx), *lower = at(fine, from + 1, f, 2 * cx);
+            const F left = loadf(upper) + loadf(lower), right = loadf(upper + kBlock) + loadf(lower + kBlock);
+            return .25f * (every_second<0>(left, right) + every_second<1>(left, right));
+        };
+        const F j11 = field(FlowGrid::j11), j12 = field(FlowGrid::j12), j22 = field(FlowGrid::j22), q1 = field(FlowGrid::b1),
+                q2 = field(FlowGrid::b2);
+        store(at(cells, cy, FlowGrid::j11, cx), j11);
+        store(at(cells, cy, FlowGrid::j12, cx), j12);
+        store(at(cells, cy, FlowGrid::j22, cx), j22);
+        store(at(cells, cy, FlowGrid::b1, cx), q1);
+        store(at(cells, cy, FlowGrid::b2, cx), q2);
+        if (!kNoise) continue;
+        const F u = loadf(at(cells, cy, FlowGrid::u, cx)), v = loadf(at(cells, cy, FlowGrid::v, cx)), du = u - whole(u), dv = v - whole(v);
+        const F energy = field(FlowGrid::tt) + du * (du * j11 + dv * j12 - 2 * q1) + dv * (du * j12 + dv * j22 - 2 * q2);
+        const I32 index = float_index() + cx, counts = (index >= first) & (index < last);
         deviation += F(I32(root(larger(energy, F{}))) & counts);
-
-        for (int half = 0; half < 2; ++half) {
-            for (int part = 0; part < 2; ++part) {
-                const F nu2 = part ? repeat<2, kFloats / 2>(nu) : repeat<2>(nu), nv2 = part ? repeat<2, kFloats / 2>(nv) : repeat<2>(nv);
-                const auto at = [&](FlowGrid::Field f) { return fine.row(from + half, f) + 2 * cx + part * kFloats; };
-                const F k12 = loadf(at(FlowGrid::j12));
-                store(at(FlowGrid::b1), fma(loadf(at(FlowGrid::j11)), nu2, fma(k12, nv2, loadf(at(FlowGrid::b1)))));
-                store(at(FlowGrid::b2), fma(k12, nu2, fma(loadf(at(FlowGrid::j22)), nv2, loadf(at(FlowGrid::b2)))));
-            }
-        }
     }
     return float(sum(deviation));
 }

@@ -11,11 +11,12 @@ from typing import Any
 import typer
 
 from ..errors import MieError
-from . import bench, doctor, recognize, synth
+from . import bench, doctor, recognize, synth, train
+from . import eval as evaluation
 
 app = typer.Typer(
     name="mie",
-    help="Micro-expressions: make labelled clips from faces at the speed of the hardware.",
+    help="Micro-expressions: make labelled clips from faces, see them in videos, train and judge recognisers.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -23,6 +24,8 @@ app = typer.Typer(
 )
 app.command("synth")(synth.synth)
 app.command("recognize")(recognize.recognize)
+app.command("train")(train.train)
+app.command("eval")(evaluation.evaluate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(bench.app, name="bench")
 

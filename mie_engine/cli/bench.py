@@ -32,6 +32,17 @@ def synth(
 
 
 @app.command()
+def recog(
+    rounds: Annotated[int, typer.Option(help="Interleaved rounds; medians are shown.")] = 9,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """STSTNet against ONNX Runtime on the same weights, and the cost of the shipped recogniser."""
+    from ..bench.recog import main
+
+    raise typer.Exit(main(json=as_json, rounds=rounds))
+
+
+@app.command()
 def flow(
     rounds: Annotated[int, typer.Option(help="Interleaved rounds; medians are shown.")] = 15,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -17,11 +17,12 @@ from typing import Any
 from .. import __version__, kernels
 from ..errors import InputError, RangeError, UsageError
 from ..limits import MAX_WORKERS
+from ..runtime.files import write_file
 from ..runtime.image import read_image_bytes
 from .au_csv import AuTable
 from .faces import Face
 from .facestore import FaceStore, read_crop, write_crop
-from .folder import CACHE_FOLDER, CARD_FILE, DATASET_FILE, open_folder, settle_plan, write_file
+from .folder import CACHE_FOLDER, CARD_FILE, DATASET_FILE, open_folder, settle_plan
 from .image import PLAN_FILE, PREVIEW_FILE, find_images
 from .plan import Identity, Plan
 from .shard import ShardJob, Stopped, build_shard, is_complete, shard_paths

@@ -13,9 +13,9 @@ from typing import Any
 
 from ..errors import EnvironmentProblem, PlanError
 from ..limits import MAX_PLAN_BYTES
+from ..runtime.files import TEMPORARY, write_file
 from .image import PLAN_FILE, PREVIEW_FILE
 from .plan import Plan
-from .shard import TEMPORARY, sync_folder
 
 DATASET_FILE, CARD_FILE = "dataset.json", "README.md"
 CACHE_FOLDER = ".cache"
@@ -89,28 +89,6 @@ def settle_plan(plan: Plan, out: Path) -> None:
             f"{out / PLAN_FILE}: this folder holds another dataset ({_difference(there, plan)}). "
             "Choose another folder, or the same faces and options."
         )
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file so that it is either the old one or the new one, never half.
-
-    Raises:
-        EnvironmentProblem: full disk, no permission.
-    """
-    temporary = path.with_name(TEMPORARY + path.name)
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        sync_folder(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise EnvironmentProblem(
-            f"{path}: {error.strerror}. Free space or choose another folder, then run the same command again."
-        ) from error
 
 
 def _difference(there: Plan, plan: Plan) -> str:

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from .. import _core, kernels
 from ..errors import EnvironmentProblem, MieError
+from ..runtime.files import TEMPORARY, sync_folder
 from . import timeline
 from .action_units import UNITS
 from .au_csv import AuTable
@@ -33,7 +34,6 @@ from .plan import Plan
 from .rig import Rig
 from .rows import Rows
 
-TEMPORARY = ".tmp-"
 RUN_FRAMES = 8192  # frames of one identity worked out at a time
 Progress = Callable[[int, int], None]  # clips, bytes
 
@@ -116,15 +116,6 @@ def build_shard(job: ShardJob, shard: int, progress: Progress = lambda clips, si
         for leftover in (tar_tmp, index_tmp):
             with contextlib.suppress(OSError):
                 leftover.unlink()
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _runs(identity: np.ndarray[Any, Any], frames: int) -> Iterator[tuple[int, int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 
 import numpy as np
 import pytest
@@ -153,19 +152,19 @@ def test_memory_order_does_not_matter(rng):
 
 # ---- accuracy on known motion
 
-MOST_ERROR_PX = {  # over moving, over all pixels; measured, + 4 %
-    "0.3 px": (0.033, 0.029),
-    "0.7 px": (0.050, 0.038),
+MOST_ERROR_PX = {  # over moving, over all pixels: measured, + 3 %
+    "0.3 px": (0.032, 0.028),
+    "0.7 px": (0.049, 0.037),
     "1.5 px": (0.073, 0.050),
-    "3 px": (0.113, 0.071),
-    "noise .5": (0.032, 0.024),
-    "noise 4": (0.086, 0.068),
-    "gain 1.05": (0.050, 0.037),
-    "rigid 2": (0.061, 0.061),
-    "rigid 6": (0.059, 0.059),
-    "0.1 px": (0.025, 0.025),
-    "6 px": (0.202, 0.116),
-    "lip edge": (0.132, 0.042),
+    "3 px": (0.112, 0.071),
+    "noise .5": (0.031, 0.023),
+    "noise 4": (0.085, 0.067),
+    "gain 1.05": (0.049, 0.037),
+    "rigid 2": (0.060, 0.060),
+    "rigid 6": (0.058, 0.058),
+    "0.1 px": (0.024, 0.025),
+    "6 px": (0.200, 0.114),
+    "lip edge": (0.131, 0.040),
 }
 
 
@@ -191,8 +190,7 @@ PUBLISHED_PX = {  # moving pixels: ours on real faces with seed 77, DIS MEDIUM o
 
 
 @pytest.mark.parametrize("name", PUBLISHED_PX)
-def test_error_on_real_faces(name, shared, monkeypatch):
-    monkeypatch.setattr(sys, "path", [str(shared / "bench"), *sys.path])
+def test_error_on_real_faces(name, shared):
     spec = importlib.util.spec_from_file_location("groundtruth", shared / "bench" / "groundtruth.py")
     groundtruth = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(groundtruth)

@@ -6,7 +6,7 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from mie_engine import _core
+from mie_engine import _core, kernels
 from mie_engine.errors import InputError, RangeError, ShapeError
 from mie_engine.models.face_mesh import FaceMesh
 from mie_engine.runtime.image import load_rgb
@@ -94,7 +94,7 @@ def _turned(photo, degrees):
     size = max(photo.shape)
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     middle = (np.array(photo.shape[1::-1]) - 1) / 2 - np.array([[c, -s], [s, c]]) @ np.full(2, (size - 1) / 2)
-    return _core.crop_affine(photo, [[c, -s, middle[0]], [s, c, middle[1]]], size)
+    return kernels.align(photo, np.array([[c, -s, middle[0]], [s, c, middle[1]]]), size, output="rgb")
 
 
 def test_crop_shows_what_the_landmarks_say(known):
@@ -158,7 +158,7 @@ def test_largest_of_several_faces_is_used(photo):
 def test_refuses_what_is_no_face(photo, known, rng):
     with pytest.raises(InputError, match="no face found in 200 x 150 px"):
         Face.from_array(rng.integers(0, 256, (150, 200, 3), np.uint8))
-    tiny = _core.crop_affine(photo, [[6, 0, 0], [0, 6, 0]], 64)
+    tiny = kernels.align(photo, np.array([[6.0, 0, 0], [0, 6, 0]]), 64, output="rgb")
     with pytest.raises(InputError, match=r"px apart|no face"):
         Face.from_array(tiny)
     with pytest.raises(InputError, match="at least 20 px"):

@@ -123,7 +123,7 @@ def test_the_lattice_puts_eyes_and_mouth_where_the_recipe_says():
     for path in FACES[::15]:
         face = Face.load(path)
         plan, rows = planned(face, 1, **OFF)
-        lattice, turn = road._lattice(face, nuisance(plan, rows))
+        lattice, turn = road.lattice_of(face, nuisance(plan, rows))
         ox, oy, xx, xy, yx, yy = lattice[0] / 65536
         assert (xy, yx) == (0, 0)
         places = {(33, 133): (0.275, 0.265), (362, 263): (0.725, 0.265), (61, 291): (None, 0.69)}
@@ -138,8 +138,8 @@ def test_the_lattice_puts_eyes_and_mouth_where_the_recipe_says():
 def test_geometry_jitter_scales_about_the_middle_and_shifts(face):
     plan, rows = planned(face, 200, **{**OFF, "geometry_scale": (0.92, 1.08), "geometry_shift_sigma_px": 0.6})
     drawn = nuisance(plan, rows)
-    lattice, _ = road._lattice(face, drawn)
-    still, _ = road._lattice(face, replace(drawn, geometry=np.tile([1.0, 1, 0, 0], (200, 1))))
+    lattice, _ = road.lattice_of(face, drawn)
+    still, _ = road.lattice_of(face, replace(drawn, geometry=np.tile([1.0, 1, 0, 0], (200, 1))))
     step, still_step = lattice[:, [2, 5]], still[:, [2, 5]]
     assert step == pytest.approx(still_step / drawn.geometry[:, :2], abs=1)
     middle = still[:, :2] + 27.5 * still_step  # of the crop, in the source
@@ -178,7 +178,7 @@ def test_maps_are_the_flow_of_the_rendered_pair(face):
     got = values(*feature_maps(plan, face, showing(rows, expression)))[0]
     rig = Rig.of(face, parse(expression))
     flow = kernels.render_with_motion(rig.source, rig.coefficients(parse(expression)[None]), strain=False).flow[0].astype(float)
-    lattice, _ = road._lattice(face, nuisance(plan, rows))
+    lattice, _ = road.lattice_of(face, nuisance(plan, rows))
     ox, oy, xx, _, _, yy = lattice[0] / 65536
     x, y = np.clip(ox + xx * np.arange(56), 0, face.size - 1.001), np.clip(oy + yy * np.arange(56), 0, face.size - 1.001)
     i, j = x.astype(int), y.astype(int)
@@ -208,7 +208,7 @@ def test_blinks_are_a_fraction_of_the_peak(face):
     assert min(np.hypot(row - r, column - c) for r, c in eyes) <= 3
     assert difference[row, column, 1] > 0  # lids close downwards
     rig = Rig.of(face, parse({"AU12": 0.2, "AU45": 1e-9}))
-    _, lattice_step = road._lattice(face, nuisance(plan, rows))
+    _, lattice_step = road.lattice_of(face, nuisance(plan, rows))
     peak_px = np.abs(rig.coefficients(parse({"AU12": 0.2})[None])[0] / 4096 * rig.peaks_px).max()
     lattice_px = 0.5 * peak_px * lattice_step[0, 3] / 4096
     assert share.max() == pytest.approx(lattice_px, rel=0.3)  # a map pixel averages 2 x 2 points of a narrow lid
@@ -229,7 +229,7 @@ def test_head_translation_is_a_fraction_of_the_peak(face):
     quiet, _ = planned(face, 24, **OFF)
     rows = showing(rows, *[{"AU12": 0.2}] * 24)
     drawn = nuisance(plan, rows)
-    lattice, _ = road._lattice(face, drawn)
+    lattice, _ = road.lattice_of(face, drawn)
     moved, still = (values(*feature_maps(p, face, rows)) for p in (plan, quiet))
     rig = Rig.of(face, parse({"AU12": 0.2}))
     nodes = np.tensordot(rig.coefficients(parse({"AU12": 0.2})[None])[0] / 4096, rig.basis.grids[:, :2] / 512, 1)
@@ -239,6 +239,21 @@ def test_head_translation_is_a_fraction_of_the_peak(face):
         expected = drawn.relative[:, column] * peak_px / (lattice[:, 2 + 3 * axis] / 65536)
         got = (moved - still)[:, top, 8:20, axis].mean((1, 2))
         assert got == pytest.approx(expected, abs=0.06 * np.abs(expected).max()), f"seed {SEED}"
+
+
+def test_head_scale_is_a_fraction_of_the_peak_at_the_edge_of_the_map(face):
+    plan, rows = planned(face, 24, **{**OFF, "scale_sigma": 0.3})
+    quiet, _ = planned(face, 24, **OFF)
+    rows = showing(rows, *[{"AU12": 0.2}] * 24)
+    drawn = nuisance(plan, rows)
+    moved, still = (values(*feature_maps(p, face, rows)) for p in (plan, quiet))
+    rig = Rig.of(face, parse({"AU12": 0.2}))
+    nodes = np.tensordot(rig.coefficients(parse({"AU12": 0.2})[None])[0] / 4096, rig.basis.grids[:, :2] / 512, 1)
+    lattice = road.lattice_of(face, drawn)[0] / 65536
+    peak = np.hypot(*nodes).max() / np.sqrt(lattice[:, 2] * lattice[:, 5])
+    across = (moved - still)[:, :, :, 0].mean(1)
+    got = (across[:, -1] - across[:, 0]) * 28 / 27 / 2  # from the outermost pixels' middles to the map's edges
+    assert got == pytest.approx(drawn.relative[:, RELATIVE.index("scale")] * peak, rel=0.1, abs=0.01)
 
 
 def test_relative_nuisances_are_never_cut_short():

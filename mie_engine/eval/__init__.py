@@ -1,0 +1,1 @@
+"""Honest numbers: readers of the corpora, protocols, metrics, leak audit, report."""
