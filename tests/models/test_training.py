@@ -1,8 +1,4 @@
-"""Training: the same seed gives the same bytes, mirrors mirror, what can be learnt is learnt and shuffled labels are not; the shipped weights."""
-
-import hashlib
-import json
-from importlib import resources
+"""Training: the same seed gives the same bytes, mirrors mirror, what can be learnt is learnt, shuffled labels are not."""
 
 import numpy as np
 import pytest
@@ -10,10 +6,9 @@ import torch
 from road import copy_faces, make
 
 from mie_engine.errors import BackendError, InputError, RangeError, ShapeError, UsageError
-from mie_engine.models import checkpoint, curves
+from mie_engine.models import curves
 from mie_engine.models.samples import CD6ME_AUS, Samples, read_dataset
-from mie_engine.models.training import DEFAULT_RECIPE, TrainRecipe, images_of, train
-from mie_engine.synth import default_data
+from mie_engine.models.training import TrainRecipe, images_of, train
 
 FEATURES = {"content": "features", "frames": 2, "size": 256}
 
@@ -201,3 +196,13 @@ def test_refuses_damaged_datasets(faces, tmp_path):
     tar.unlink()
     with pytest.raises(InputError, match="cannot be read"):
         read_dataset(tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_trains_frame_networks(rng):
+    samples = samples_of(rng, 6, 224, frames=True)
+    found = train(samples, TrainRecipe(epochs=1, batch=3, au_weight=0), "branches")
+    assert found.info["inputs"] == "frames"
+    assert found.info["aus"] == ()
+    with pytest.raises(UsageError, match="ststnet takes maps"):
+        train(samples, TrainRecipe(epochs=1, batch=3), "ststnet")
