@@ -1,4 +1,4 @@
-"""Training: the same seed gives the same bytes, mirrors mirror, what can be learnt is learnt and shuffled labels are not; the shipped weights."""
+"""Training: the same seed gives the same bytes, mirrors mirror, what can be learnt is learnt, shuffled labels are not."""
 
 import numpy as np
 import pytest
@@ -196,3 +196,13 @@ def test_refuses_damaged_datasets(faces, tmp_path):
     tar.unlink()
     with pytest.raises(InputError, match="cannot be read"):
         read_dataset(tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_trains_frame_networks(rng):
+    samples = samples_of(rng, 6, 224, frames=True)
+    found = train(samples, TrainRecipe(epochs=1, batch=3, au_weight=0), "branches")
+    assert found.info["inputs"] == "frames"
+    assert found.info["aus"] == ()
+    with pytest.raises(UsageError, match="ststnet takes maps"):
+        train(samples, TrainRecipe(epochs=1, batch=3), "ststnet")
