@@ -22,7 +22,7 @@ constexpr double kMaxReturn = 0.35;                     // of the height: what m
 constexpr double kBeforeS = 0.5, kAfterS = 0.25;        // rest asked for on either side
 constexpr double kMaxBulge = 0.25, kMinBulgePx = 0.15;  // of the height: bends before and after; slow drift is a straight line
 constexpr double kMaxShift = 0.55, kMinShiftPx = 0.3;   // of the height: how far d may wander there
-constexpr double kBlinkPx = 1.6;                        // vertical, mean over a lid's box: AU 5 and 7 at the intensities above stay below
+constexpr double kBlinkPx = 1.6;                        // mean over a lid's box; AU 5 and 7 at the intensities above stay below
 constexpr double kBlinkMaxS = 0.7;
 constexpr double kBlinkLeak = 0.1;                           // of the blink: how far it pulls the skin along
 constexpr double kBlinkLeakInStep[] = {0.3, 0.3, 0.3, 0.2};  // where a group rises and falls with it
@@ -270,8 +270,11 @@ bool Spotter::measure(Peak& peak) const {
 }
 
 bool Spotter::blinks(const Peak& peak) const {
-    const auto down_px = [&](int k) { return std::fabs(samples_[peak.apex].d[k] - samples_[peak.a].d[k]); };
-    return peak.group == kLid && peak.length_s() < kBlinkMaxS && std::max(down_px(kFirst[kLid] + 1), down_px(kFirst[kLid] + 3)) > kBlinkPx;
+    const auto way_px = [&](int k) {
+        const auto &now = samples_[peak.apex].d, &before = samples_[peak.a].d;
+        return std::hypot(now[k] - before[k], now[k + 1] - before[k + 1]);
+    };
+    return peak.group == kLid && peak.length_s() < kBlinkMaxS && std::max(way_px(kFirst[kLid]), way_px(kFirst[kLid] + 2)) > kBlinkPx;
 }
 
 bool Spotter::head_moves(const Peak& peak) const {
