@@ -1,4 +1,4 @@
-"""Speed of recognition: STSTNet natively beside ONNX Runtime on the same weights, and what the shipped recogniser costs.
+"""Speed of recognition: STSTNet natively beside ONNX Runtime on the same weights, the shipped recogniser, and the road of a frame.
 
 One thread, process CPU time, medians of interleaved rounds, every call through its public door from Python.
 """
@@ -24,6 +24,7 @@ from ..models import checkpoint
 from ..models.model_info import KEY
 from ..models.recogniser import Recogniser
 from .report import Row, measured, peer_package, print_rows, show
+from .road import road
 
 BATCHES = (1, 16)
 GOAL = 5.0  # times ONNX Runtime
@@ -114,7 +115,7 @@ def goals(rows: list[Row]) -> list[Row]:
 
 def measure(rounds: int) -> list[Row]:
     """Measure in this process."""
-    rows = [*ststnet(rounds), shipped(rounds)]
+    rows = [*ststnet(rounds), shipped(rounds), *road(peer_package(), rounds)]
     return rows + goals(rows)
 
 
