@@ -13,7 +13,7 @@ import pytest
 import mie_engine._core as core
 from mie_engine import kernels
 from mie_engine.errors import BackendError, RangeError, ShapeError, UsageError
-from mie_engine.kernels.render import ref
+from mie_engine.kernels.render import op, ref
 
 FORMATS = ("rgb", "planar", "yuv420")
 LEVELS = core.simd_levels()
@@ -316,6 +316,7 @@ def test_refuses_with_a_useful_message(small, coefficients, options, error, mess
 
 def test_absent_instruction_set_raises(small, monkeypatch):
     monkeypatch.setattr(core, "simd_levels", lambda: ["scalar"])
+    monkeypatch.setattr(op, "simd_level", op.simd_level.__wrapped__)  # without its memory
     with pytest.raises(BackendError, match="simd 'avx2' cannot run on this processor, which has scalar"):
         kernels.render(small, np.zeros((1, 2), np.int16), simd="avx2")
 
