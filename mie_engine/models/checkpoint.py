@@ -45,7 +45,7 @@ def save(module: nn.Module, info: Mapping[str, Any], path: str | Path) -> None:
     weights = {_stored(key): value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
     if bad := [key for key, value in weights.items() if not value.isfinite().all()]:
         raise InputError(f"network has weights that are not finite: {bad[:3]}; train it again")
-    _write(to_bytes(weights, metadata={KEY: described.json()}), Path(path))
+    write(to_bytes(weights, metadata={KEY: described.json()}), Path(path))
 
 
 def load(path: str | Path) -> tuple[nn.Module, ModelInfo]:
@@ -59,7 +59,7 @@ def load(path: str | Path) -> tuple[nn.Module, ModelInfo]:
     info, arrays = read_weights(path)
     weights = {key: torch.from_numpy(value.copy()) for key, value in arrays.items()}
     module = _empty(info)
-    _fill(module, {_module_key(key): value for key, value in weights.items()}, str(path))
+    fill(module, {_module_key(key): value for key, value in weights.items()}, str(path))
     return module.eval(), info
 
 
@@ -107,14 +107,15 @@ def export_onnx(module: nn.Module, info: Mapping[str, Any], path: str | Path) ->
     data = graph.SerializeToString()
     if len(data) > MAX_MODEL_BYTES:
         raise InputError(f"graph has {len(data)} bytes, at most {MAX_MODEL_BYTES} can be loaded again")
-    difference = _difference(data, dict(zip(names, images, strict=True)), dict(zip(outputs, expected, strict=True)))
+    difference = largest_difference(data, dict(zip(names, images, strict=True)), dict(zip(outputs, expected, strict=True)))
     if not difference <= PARITY:
         raise InputError(f"exported graph differs from the network by {difference:.2g}, at most {PARITY:g} is allowed")
-    _write(data, Path(path))
+    write(data, Path(path))
     return difference
 
 
-def _difference(data: bytes, images: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
+def largest_difference(data: bytes, images: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
+    """Of a graph's outputs to the expected ones, relative to the largest where that is above 1."""
     import hashlib
 
     from mie_engine.runtime.session import Session
@@ -135,8 +136,8 @@ def import_published(path: str | Path, model: str) -> nn.Module:
 
     Args:
         path: a file of torch.save, with a state dict or {"state_dict": one}; nothing in it is executed.
-        model: one of recognisers.NAMES. The number of classes is the file's. A plain ResNet-18 (torchvision names) fills the trunks of
-            branches and apexme and leaves their heads fresh.
+        model: one of recognisers.NAMES, "ganimation" or "ganimation_discriminator". The number of classes is the file's. A plain
+            ResNet-18 (torchvision names) fills the trunks of branches and apexme and leaves their heads fresh.
 
     Returns:
         The network, in evaluation mode.
@@ -165,17 +166,21 @@ def import_published(path: str | Path, model: str) -> nn.Module:
     if not plain:
         raise InputError(f"{path} holds no state dict of tensors; save model.state_dict()")
     weights = {key.removeprefix("module."): value for key, value in found.items()}
+    if model.startswith("ganimation"):
+        from . import ganimation
+
+        return ganimation.from_published(model, weights, str(path))
     network: Any = build(model)
     trunks = getattr(network.net, "trunks", ())
     if trunks and "layer1.0.conv1.weight" in weights:
         backbone = {key: value for key, value in weights.items() if not key.startswith("fc.")}
         for trunk in trunks:
-            _fill(getattr(network.net, trunk), backbone, str(path))
+            fill(getattr(network.net, trunk), backbone, str(path))
     else:
         last = weights.get(f"{network.net.head}.bias")
         if last is not None and last.ndim == 1 and len(last) != 3 and 2 <= len(last) <= MAX_MODEL_CLASSES:
             network = build(model, len(last))
-        _fill(network.net, weights, str(path))
+        fill(network.net, weights, str(path))
     return cast("nn.Module", network.eval())
 
 
@@ -196,7 +201,7 @@ def _empty(info: ModelInfo) -> nn.Module:
     return build(info.model, len(info.classes), info.aus, side=side, width=info.width, members=info.members)
 
 
-def _fill(module: Any, weights: Mapping[str, Tensor], source: str) -> None:
+def fill(module: Any, weights: Mapping[str, Tensor], source: str) -> None:
     """Load weights; a missing, unknown or unfitting one is an InputError that names it. Counters of batch norm may be missing."""
     own = module.state_dict()
     missing = [key for key in own if key not in weights and not key.endswith("num_batches_tracked")]
@@ -224,7 +229,8 @@ def _module_key(key: str) -> str:
     return f"{member}{'' if name.startswith('au.') else 'net.'}{name}"
 
 
-def _write(data: bytes, path: Path) -> None:
+def write(data: bytes, path: Path) -> None:
+    """Put a file in place at once. Raises EnvironmentProblem."""
     try:
         new = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         new.write_bytes(data)
