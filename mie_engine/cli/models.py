@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,7 +27,9 @@ def models(context: typer.Context, as_json: Annotated[bool, typer.Option("--json
         return
     print("shipped")
     for name, entry in ours.items():
-        print(f"  {name}: {entry['content']}, {entry['licence']}, sha256 {entry['sha256']}{'' if entry['found'] else ' MISSING OR CHANGED'}")
+        print(
+            f"  {name}: {entry['content']}, {entry['licence']}, sha256 {entry['sha256']}{'' if entry['found'] else ' MISSING OR CHANGED'}"
+        )
     print("published elsewhere; they do not ship")
     for found in PUBLISHED:
         print(f"  {found.model}: {found.where}; licence: {found.licence}; sha256: {found.sha256 or 'unknown'}{'...' * bool(found.sha256)}")
@@ -61,6 +63,7 @@ def import_(
         raise EnvironmentProblem(f"checkpoints are read with torch, which is missing ({error}); pip install mie-engine[train]") from error
     from ..models.generator import Generator
 
-    difference = export_onnx(import_published(file, "ganimation"), out, side)
+    net: Any = import_published(file, "ganimation")
+    difference = export_onnx(net, out, side)
     facts = {"out": str(out), "side": side, "difference": difference, "sha256": Generator.load(out).sha256}
     print(json.dumps(facts) if as_json else f"{out}: {side} px, differs from the network by {difference:.2g}, sha256 {facts['sha256']}")

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def train(
-    model: Annotated[str, typer.Argument(help="A network such as robustnet or ststnet, or ganimation; default: make the shipped recogniser again.")],
+    model: Annotated[
+        str, typer.Argument(help="A network such as robustnet or ststnet, or ganimation; default: make the shipped recogniser again.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for model.safetensors, model.onnx, curves and train.json.")],
     data: Annotated[list[Path] | None, typer.Option(help="A synthesised dataset or a corpus; a second one comes after it.")] = None,
     epochs: Annotated[list[int] | None, typer.Option(help="One for every --data, or one for all [8].")] = None,
@@ -50,7 +52,7 @@ def train(
     }  # fmt: skip
     given = {name: value for name, value in given.items() if value is not None}
     if model == "ganimation":
-        if len(data or []) != 1 or any(len(values) > 1 for values in (epochs or [], lr or [])) or not flip:
+        if data is None or len(data) != 1 or any(len(values) > 1 for values in (epochs or [], lr or [])) or not flip:
             raise UsageError("ganimation learns from one folder: give --data once, with images and a CSV of their action units")
         given |= {name: values[0] for name, values in (("epochs", epochs), ("lr", lr)) if values} | ({"side": side} if side else {})
         return train_generator(data[0], out, {**given, "seed": seed}, threads, device, as_json)

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,8 +57,8 @@ def read(folder: Path, side: int, progress: Callable[[int, int], None] = lambda 
         square = Image.fromarray(pixels[top : top + edge, left : left + edge])
         images[k] = np.asarray(square.resize((side, side), Image.Resampling.BICUBIC))
         progress(1, pixels.nbytes)
-    digest = hashlib.sha256(images)
-    digest.update(action_units)
+    digest = hashlib.sha256(images.tobytes())
+    digest.update(action_units.tobytes())
     return FaceTable(images, action_units, digest.hexdigest())
 
 
@@ -71,7 +72,7 @@ def _rows(path: Path) -> tuple[list[str], NDArray[np.float32]]:
         raise InputError(f"{path} cannot be read as CSV ({error})") from error
 
 
-def _parsed(path: Path, lines: csv.Reader) -> tuple[list[str], NDArray[np.float32]]:
+def _parsed(path: Path, lines: Any) -> tuple[list[str], NDArray[np.float32]]:
     header = [name.strip() for name in next(lines, [])]
     file = next((header.index(name) for name in FILE_COLUMNS if name in header), None)
     suffix, scale = ("_r", 5.0) if "AU01_r" in header else ("", 1.0)
@@ -80,7 +81,8 @@ def _parsed(path: Path, lines: csv.Reader) -> tuple[list[str], NDArray[np.float3
     if file is None or missing:
         raise InputError(f"{path} lacks the columns {', '.join(missing) or 'file'}; expected file and {columns[0]} .. {columns[-1]}")
     where = [header.index(name) for name in columns]
-    names, values = [], []
+    names: list[str] = []
+    values: list[list[float]] = []
     for row in lines:
         try:
             vector = [float(row[k]) / scale for k in where]
@@ -88,7 +90,9 @@ def _parsed(path: Path, lines: csv.Reader) -> tuple[list[str], NDArray[np.float3
         except (ValueError, IndexError):
             inside = False
         if not inside or len(row) != len(header) or len(names) == MAX_CSV_ROWS:
-            raise InputError(f"{path}: line {lines.line_num}: expected a file and {len(AUS)} numbers of 0 to {scale:g}, {MAX_CSV_ROWS} rows")
+            raise InputError(
+                f"{path}: line {lines.line_num}: expected a file and {len(AUS)} numbers of 0 to {scale:g}, {MAX_CSV_ROWS} rows"
+            )
         if Path(row[file]).is_absolute() or ".." in Path(row[file]).parts:
             raise InputError(f"{path}: line {lines.line_num}: {row[file][:80]!r} lies outside the folder")
         names.append(row[file])

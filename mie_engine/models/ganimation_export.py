@@ -84,7 +84,8 @@ def export_onnx(net: Generator, path: str | Path, side: int = 128, *, folded: bo
         The largest difference of its heads to the module's on random inputs, relative to the largest where that is above 1.
 
     Raises:
-        InputError: the graph differs by more than 1e-4. RangeError: side. EnvironmentProblem: onnx is missing, or the file cannot be written.
+        InputError: the graph differs by more than 1e-4. RangeError: side.
+        EnvironmentProblem: onnx is missing, or the file cannot be written.
     """
     try:
         import onnx

@@ -12,8 +12,8 @@ from ..models.generator import Generator
 from . import au_csv as _au_csv
 from .dataset import CACHE_FOLDER, Inputs, Progress, Report, build_dataset, check_run, scan_faces
 from .encode import encoder_of, require_encoder
-from .generate import load_generator, network_of, require_generator
 from .folder import read_plan
+from .generate import load_generator, network_of, require_generator
 from .plan import AuCsv, Identity, Plan, make_plan
 
 _ANY_FACE = Inputs((Identity("any", "0" * 64),), ())

@@ -23,8 +23,8 @@ from ..runtime.image import read_image_bytes
 from .au_csv import AuTable
 from .faces import Face
 from .facestore import FaceStore, read_crop, write_crop
-from .generate import require_generator
 from .folder import CACHE_FOLDER, CARD_FILE, DATASET_FILE, open_folder, settle_plan
+from .generate import require_generator
 from .image import PLAN_FILE, PREVIEW_FILE, find_images
 from .plan import Identity, Plan
 from .shard import ShardJob, Stopped, build_shard, is_complete, shard_paths

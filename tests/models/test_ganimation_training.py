@@ -1,4 +1,4 @@
-"""Training a generator: losses fall, a stopped run goes on to the same bits, what it leaves can be used, and what does not fit is refused."""
+"""Training a generator: losses fall, a stopped run goes on to the same bits, its graph runs, and what does not fit is refused."""
 
 import csv
 import json
