@@ -32,7 +32,10 @@ def evaluate(
     from ..eval import evaluate as work
     from ..eval import events as spotted
     from ..eval import report
+    from ..runtime.files import check_folder
 
+    if out is not None:
+        check_folder(out)
     if protocol == "spot":
         if data is None or events is None:
             raise UsageError("spot compares two tables: give --data TRUTH.csv and --events EVENTS.csv.")

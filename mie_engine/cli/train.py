@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError, UsageError
+from ..models.recognisers import NAMES
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    model: Annotated[str, typer.Argument(help="A network such as robustnet or ststnet; default: make the shipped recogniser again.")],
+    model: Annotated[str, typer.Argument(help=f"{', '.join(NAMES)}; default: make the shipped recogniser again.")],
     out: Annotated[Path, typer.Option(help="Folder for model.safetensors, model.onnx, curves and train.json.")],
     data: Annotated[list[Path] | None, typer.Option(help="A synthesised dataset or a corpus; a second one comes after it.")] = None,
     epochs: Annotated[list[int] | None, typer.Option(help="One for every --data, or one for all [8].")] = None,
@@ -40,9 +41,11 @@ def train(
     """Train a recogniser on synthetic data, on real data, or on one and then the other; the last epoch counts."""
     from ..models import training
     from ..models.recognisers import SPECS
+    from ..runtime.files import check_folder
 
     if threads < 1:
         raise UsageError(f"--threads is {threads}, at least 1 is needed")
+    check_folder(out)
     given: dict[str, Any] = {
         "batch": batch, "weight_decay": weight_decay, "label_smoothing": label_smoothing, "au_weight": au_weight, "members": members,
         "width": width, "dropout": tuple(dropout) if dropout else None,
@@ -131,5 +134,6 @@ def _train(
         print(json.dumps({"out": str(out), "last": last, **record}))
         return
     count = sum(len(samples) for samples, _ in parts)
-    print(f"{model} in {out}: {count:,} samples, accuracy on them {last['accuracy']:.3f} in the last epoch")
+    learnt = "them" if len(parts) == 1 else f"the last {len(parts[-1][0]):,}"
+    print(f"{model} in {out}: {count:,} samples, accuracy on {learnt} {last['accuracy']:.3f} in the last epoch")
     print(f"weights: {out / 'model.safetensors'}, {out / 'model.onnx'}; curves: {out / 'curves.svg'}")

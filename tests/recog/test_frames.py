@@ -94,7 +94,7 @@ def test_one_frame_a_second_is_said(tmp_path):
         with open_frames(path) as frames:
             assert len(list(frames)) == count
         (note,) = frames.notes
-        assert note.endswith("1 fps cannot show micro-expressions, at least 25 fps are needed")
+        assert note.endswith("1 fps is too slow for most micro-expressions; film at 25 fps or more")
 
 
 def pictures(stamps):
