@@ -2,13 +2,16 @@
 
 import csv
 import json
+import os
 import re
+import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from road import mie, mie_here, refused
+from road import end, mie, mie_here, refused, start
 from videos import encode, pattern
 
 from mie_engine.recog.events import COLUMNS
@@ -135,3 +138,22 @@ def test_timeline_holds_the_peaks_of_any_length():
     wanted = np.zeros(BINS)
     np.maximum.at(wanted, bins, heights)
     assert np.allclose(timeline.peaks_px, wanted, atol=1e-6)
+
+
+def test_devices_and_links_are_not_replaced(place):
+    (place / "link.csv").symlink_to(place / "elsewhere.csv")
+    for target in ("/dev/full", "link.csv"):
+        refused(mie(place, "recognize", "scene.mp4", "--model", "model.safetensors", "--csv", target), 2, target)
+    assert Path("/dev/full").is_char_device()
+    assert (place / "link.csv").is_symlink()
+
+
+def test_stopped_before_the_first_picture(place):
+    os.mkfifo(place / "silent")
+    waiting = start(place, "recognize", "silent", "--model", "model.safetensors", "--csv", "silent.csv")
+    with open(place / "silent", "wb"):  # opens when the other side does
+        time.sleep(1)
+        code, out, error = end(waiting, signal.SIGINT)
+    assert (code, out) == (130, "")
+    assert "Traceback" not in error
+    assert not (place / "silent.csv").exists()

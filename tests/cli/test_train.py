@@ -11,6 +11,7 @@ from road import copy_faces, make, mie_here
 
 from mie_engine.models import training
 from mie_engine.models.recogniser import Recogniser
+from mie_engine.models.recognisers import NAMES
 from mie_engine.synth import default_data
 
 FEATURES = {"content": "features", "frames": 2, "size": 256}
@@ -109,3 +110,22 @@ def test_the_default_is_made_by_one_command_twice_the_same(tmp_path, capsys, mon
     assert told[0]["sha256"] == told[1]["sha256"]
     assert told[0]["parts"][0]["samples"] == 630
     assert len(told[0]["subjects"]) == 107
+
+
+def test_a_folder_that_cannot_be_is_refused_before_the_work(place, capsys):
+    (place / "file").write_text("")
+    for out in (place / "file", place / "file" / "out"):
+        assert mie_here("train", "robustnet", "--data", place / "nowhere", "--out", out) == 4
+        assert "Choose a folder" in capsys.readouterr().err
+
+
+def test_two_parts_say_whose_accuracy(place, capsys):
+    data = ("--data", place / "made", "--data", place / "maps", "--batch", 4, "--epochs", 1)
+    assert mie_here("train", "ststnet", *data, "--out", place / "said") == 0
+    assert "33 samples, accuracy on the last 9 " in capsys.readouterr().out
+
+
+def test_help_names_every_network(capsys):
+    assert mie_here("train", "--help") == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in NAMES)

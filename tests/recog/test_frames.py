@@ -1,6 +1,7 @@
 """open_frames: every kind of source, true timestamps, and what is repaired or cut short is said."""
 
 import os
+import signal
 import threading
 
 import av
@@ -253,3 +254,25 @@ def test_stopping_early_releases_the_file(tmp_path):
     frames.close()
     open_frames(path).close()
     assert len(os.listdir("/proc/self/fd")) == count
+
+
+def test_ctrl_c_while_a_pipe_is_silent(tmp_path):
+    """Between two pictures of a pipe there is nothing but waiting: that is where it arrives."""
+    pipe, over = tmp_path / "pipe", threading.Event()
+    os.mkfifo(pipe)
+
+    def write_some():
+        with open(pipe, "wb", 0) as file:
+            file.write(encoded(PICTURES, "mpegts"))
+            over.wait(20)
+
+    writer = threading.Thread(target=write_some)
+    writer.start()
+    stop = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    stop.start()
+    try:
+        with pytest.raises(KeyboardInterrupt), open_frames(pipe, timeout_s=15) as frames:
+            list(frames)
+    finally:
+        over.set()
+        writer.join()
