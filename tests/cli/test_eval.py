@@ -82,8 +82,12 @@ def test_models_that_do_not_fit_are_named(tmp_path):
     data, weights = fakes.composite(tmp_path / "maps", train=False), tmp_path / "weights"
     weights.mkdir()
     torch.manual_seed(0)
-    for model, side, path in (("ststnet", 28, weights / "sub01.safetensors"), ("robustnet", 56, tmp_path / "large.safetensors")):
-        checkpoint.save(recognisers.build(model, 3, **({"side": side} if side != 28 else {})), {"model": model, "classes": list(CLASSES), "side": side}, path)
+    made = {
+        weights / "sub01.safetensors": ("ststnet", 28, recognisers.build("ststnet", 3)),
+        tmp_path / "large.safetensors": ("robustnet", 56, recognisers.build("robustnet", 3, side=56)),
+    }
+    for path, (model, side, module) in made.items():
+        checkpoint.save(module, {"model": model, "classes": list(CLASSES), "side": side}, path)
         (path.parent / "train.json").write_text('{"selected_by": "last epoch"}')
     for path in list(data.iterdir()):
         if path.name != "sub01":
