@@ -73,7 +73,7 @@ def recognize(
             overlay.add_events(found)
         bar.add(max(length - bar.done, 0), 1)
 
-    counts = recognizer.counts()
+    counts, video = recognizer.counts(), frames.name  # a password of a URL is not in it
     length_s = last_s - first_s
     rate = (counts["frames"] - 1) / length_s if length_s > 0 else 0.0
     aus = [f"AU{number}" for number in recognizer.network.aus]

@@ -6,13 +6,15 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 from road import end, mie, mie_here, refused, start
-from videos import encode, pattern
+from videos import encode, encoded, pattern
 
 from mie_engine.recog.events import COLUMNS
 from mie_engine.recog.report import BINS, Timeline
@@ -157,3 +159,23 @@ def test_stopped_before_the_first_picture(place):
     assert (code, out) == (130, "")
     assert "Traceback" not in error
     assert not (place / "silent.csv").exists()
+
+
+def test_passwords_of_a_url_are_not_written(place, capsys):
+    video = encoded(pattern(40, 128, 96), "mpegts")
+
+    class Camera(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(video)
+
+    with HTTPServer(("127.0.0.1", 0), Camera) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://me:secret@127.0.0.1:{server.server_port}/live"
+        files = ("--csv", place / "u.csv", "--plot", place / "u.html", "--json")
+        assert mie_here("recognize", url, "--model", place / "model.safetensors", *files) == 0
+        server.shutdown()
+    said = capsys.readouterr()
+    assert json.loads(said.out)["frames"] == 40
+    assert "secret" not in said.out + said.err + (place / "u.csv").read_text() + (place / "u.html").read_text()
