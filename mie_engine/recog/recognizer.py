@@ -119,16 +119,19 @@ class Recognizer:
 
     def faces(self) -> list[tuple[int, npt.NDArray[np.float64]]]:
         """Faces of the last frame: id, landmarks float64 [478, 3] px."""
-        return [(face.id, face.landmarks) for face in self._native.faces]
+        with self._lock:
+            return [(face.id, face.landmarks) for face in self._native.faces]
 
     def energy(self) -> list[tuple[int, float, float]]:
         """Motion energy since the last call: face, time_s, px of the crop; the largest pulse of any facial region."""
-        points: list[tuple[int, float, float]] = self._native.poll_energy()
+        with self._lock:
+            points: list[tuple[int, float, float]] = self._native.poll_energy()
         return points
 
     def counts(self) -> dict[str, Any]:
         """What was counted so far: frames, faces, frames_without_face, small_faces, breaks, and rejected by reason."""
-        counts: dict[str, Any] = self._native.counts
+        with self._lock:
+            counts: dict[str, Any] = self._native.counts
         return counts
 
     def _events(self) -> list[Sighting]:
