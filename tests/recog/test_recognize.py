@@ -13,7 +13,7 @@ from scenes import Scene, matched, overlap
 from videos import encode, pattern, placed
 
 from mie_engine import Face, Recognizer, render
-from mie_engine.errors import EnvironmentProblem, InputError, RangeError
+from mie_engine.errors import EnvironmentProblem, InputError, RangeError, UsageError
 from mie_engine.models.model_info import ModelInfo
 from mie_engine.models.recogniser import Recogniser
 from mie_engine.recog.events import named, notes, rejections, visibility
@@ -216,10 +216,16 @@ def test_time_must_grow(generated):
     assert recognizer.counts()["frames"] == 1
 
 
-@pytest.mark.parametrize("max_faces", [0, 17])
+@pytest.mark.parametrize("max_faces", [0, 17, 2.5, "2"])
 def test_max_faces(max_faces):
     with pytest.raises(RangeError, match="max_faces"):
         Recognizer(NETWORK, max_faces=max_faces)
+
+
+@pytest.mark.parametrize("frame", [None, np.zeros((64, 64, 3), np.uint8)])
+def test_only_frames_are_pushed(frame):
+    with pytest.raises(UsageError, match="takes a mie_engine.Frame"):
+        Recognizer(NETWORK).push(frame)
 
 
 def test_missing_video(tmp_path):
