@@ -20,12 +20,14 @@ from .plan import Network, Plan
 from .rig import Floats, Rig, Words
 
 Bytes = npt.NDArray[np.uint8]
+RELATIVES = {23: 24, 26: 27, 45: 43}  # units it lacks, by one of the same muscle or movement: a sample without motion would lie
 KEPT = 64  # expressions of a face that are kept: onsets that its samples share
 
 
 def network_inputs(intensity: Floats) -> Floats:
-    """Units of the engine as a generator takes them: [N, U] -> [N, 17]; of two sides the stronger, units it does not know are left out."""
-    return np.stack([intensity[:, units_of(f"AU{number}")].max(1) for number in AUS], 1)
+    """Units of the engine as a generator takes them: [N, U] -> [N, 17]; of two sides and of relatives the stronger, others are left out."""
+    units = [units_of(f"AU{n}") + (units_of(f"AU{RELATIVES[n]}") if n in RELATIVES else ()) for n in AUS]
+    return np.stack([intensity[:, positions].max(1) for positions in units], 1)
 
 
 class Generated:

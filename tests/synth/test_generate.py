@@ -104,6 +104,13 @@ def test_onsets_are_shared(faces, weights):
 def test_units_of_the_network():
     vector = network_inputs(np.stack([parse({"AU12L": 0.3, "AU12R": 0.1, "AU45": 0.2, "AU16": 1.0})]))[0]
     assert dict(zip(AUS, vector, strict=True)) == dict.fromkeys(AUS, 0) | {12: 0.3, 45: 0.2}
+    assert network_inputs(parse({"AU24L": 0.2})[None])[0, AUS.index(23)] == 0.2
+
+
+def test_no_sample_is_without_motion():
+    for source in ("expert", "micro", "macro"):
+        plan = make_plan(clips=2000, seed=1, identities=(Identity("a", "0" * 64),), sources=(source,))
+        assert network_inputs(plan.rows(0, plan.clips).apex).max(1).min() > 0.005
 
 
 def test_a_plan_of_the_warp_is_as_it_was():
