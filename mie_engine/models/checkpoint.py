@@ -79,11 +79,8 @@ def export_onnx(module: nn.Module, info: Mapping[str, Any], path: str | Path) ->
         InputError: the graph differs by more than 1e-4, or the description does not fit. EnvironmentProblem: onnx is missing, or the file
             cannot be written.
     """
-    try:
-        import onnx
-        import torch
-    except ImportError as error:
-        raise EnvironmentProblem(f"export needs torch and onnx ({error}); pip install mie-engine[train]") from error
+    import torch
+
     described = _described(module, info)
     net = copy.deepcopy(module).cpu().float().eval()
     names = ["maps"] if described.inputs == "maps" else ["onset", "apex"]
@@ -91,31 +88,49 @@ def export_onnx(module: nn.Module, info: Mapping[str, Any], path: str | Path) ->
     count = 64 if described.inputs == "maps" else 4
     side = described.side
     images = [torch.randint(0, 256, (count, 3, side, side), generator=torch.Generator().manual_seed(i)).float() for i in range(len(names))]
+    with torch.no_grad():
+        expected = [x for x in net(*images) if x is not None]
+    feeds, found = dict(zip(names, images, strict=True)), dict(zip(outputs, expected, strict=True))
+    return write_graph(net, feeds, found, {KEY: described.json()}, Path(path))
+
+
+def write_graph(net: nn.Module, feeds: dict[str, Tensor], expected: dict[str, Tensor], metadata: dict[str, str], path: Path) -> float:
+    """Write a module as export_onnx does: free batch size, stock operators, and only if its outputs for `feeds` are the expected ones.
+
+    Returns:
+        The largest difference, relative to the largest output where that is above 1; at most PARITY.
+
+    Raises:
+        As export_onnx.
+    """
+    try:
+        import onnx
+        import torch
+    except ImportError as error:
+        raise EnvironmentProblem(f"export needs torch and onnx ({error}); pip install mie-engine[train]") from error
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the newer exporter is ten times slower and needs another package
+        warnings.simplefilter("ignore")  # the newer exporter is ten times slower and needs another package; the comparison decides
         file = Path(folder, "graph.onnx")
         named: dict[str, Any] = {
-            "input_names": names,
-            "output_names": outputs,
-            "dynamic_axes": {name: {0: "n"} for name in names + outputs},
+            "input_names": list(feeds),
+            "output_names": list(expected),
+            "dynamic_axes": {name: {0: "n"} for name in (*feeds, *expected)},
         }
-        torch.onnx.export(net, tuple(x[:2] for x in images), file, dynamo=False, opset_version=17, **named)
+        torch.onnx.export(net, tuple(x[:2] for x in feeds.values()), file, dynamo=False, opset_version=17, **named)
         graph = onnx.load(file)
-        expected = [x for x in net(*images) if x is not None]
-    onnx.helper.set_model_props(graph, {KEY: described.json()})
+    onnx.helper.set_model_props(graph, metadata)
     onnx.checker.check_model(graph, full_check=True)
     data = graph.SerializeToString()
     if len(data) > MAX_MODEL_BYTES:
         raise InputError(f"graph has {len(data)} bytes, at most {MAX_MODEL_BYTES} can be loaded again")
-    difference = largest_difference(data, dict(zip(names, images, strict=True)), dict(zip(outputs, expected, strict=True)))
+    difference = _difference(data, feeds, expected)
     if not difference <= PARITY:
         raise InputError(f"exported graph differs from the network by {difference:.2g}, at most {PARITY:g} is allowed")
-    write(data, Path(path))
+    write(data, path)
     return difference
 
 
-def largest_difference(data: bytes, images: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
-    """Of a graph's outputs to the expected ones, relative to the largest where that is above 1."""
+def _difference(data: bytes, images: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
     import hashlib
 
     from mie_engine.runtime.session import Session

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -129,28 +128,20 @@ def from_published(name: str, weights: Mapping[str, Tensor], source: str) -> nn.
         if len(sides) != 1 or len(widths) != 1 or not sides <= {1, 2, 4} or widths[0] > 512:
             raise InputError(f"{source} has no head of {AU_COUNT} action units after layers of 4 x 4 px; is it a {name}?")
         network = Discriminator(64 * sides.pop(), widths[0])
-    own = network.state_dict()
-    if not set(own) <= set(found):
-        found = _renamed(own, found, source, name)
-    fill(network, found, source)
+    fill(network, _renamed(network.state_dict(), found, source, name), source)
     return network.eval()
 
 
 def _renamed(own: Mapping[str, Tensor], found: Mapping[str, Tensor], source: str, name: str) -> dict[str, Tensor]:
     """The tensors under this network's names: layers in order, the two heads (which files list in either order) by their shape."""
+    rest, renamed = dict(found), {}
     heads = [key for key in own if "_top" in key]
-    renamed: dict[str, Any] = {}
-    rest = dict(found)
     for key in heads:
         fits = [other for other, value in rest.items() if value.shape == own[key].shape]
         if len(fits) != 1:
             raise InputError(f"{source} has {len(fits)} layers of the shape {list(own[key].shape)} of {key}; is it a {name}?")
         renamed[key] = rest.pop(fits[0])
     trunk = [key for key in own if key not in heads]
-    for key, (other, value) in zip(trunk, rest.items(), strict=False):
-        if value.shape != own[key].shape:
-            raise InputError(f"{source}: {other} has shape {list(value.shape)} where {key} {list(own[key].shape)} was expected")
-        renamed[key] = value
     if len(rest) != len(trunk):
         raise InputError(f"{source} has {len(rest)} tensors before its heads, expected {len(trunk)}; is it a {name}?")
-    return renamed
+    return renamed | dict(zip(trunk, rest.values(), strict=True))

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mie_engine.errors import EnvironmentProblem, InputError, RangeError
-from mie_engine.limits import MAX_MODEL_BYTES, MAX_SIZE_PX
+from mie_engine.errors import RangeError
+from mie_engine.limits import MAX_SIZE_PX
 
-from .checkpoint import PARITY, largest_difference, write
+from .checkpoint import write_graph
 from .ganimation import Generator
 from .generator import AU_COUNT, AUS, KEY
 
@@ -87,33 +85,11 @@ def export_onnx(net: Generator, path: str | Path, side: int = 128, *, folded: bo
         InputError: the graph differs by more than 1e-4. RangeError: side.
         EnvironmentProblem: onnx is missing, or the file cannot be written.
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise EnvironmentProblem(f"export needs onnx ({error}); pip install mie-engine[train]") from error
     scaled = _scaled(net)
     chosen = Folded(scaled, side)  # checks the side
     draws = torch.Generator().manual_seed(0)
-    images = torch.rand(3, 3, side, side, generator=draws) * 2 - 1
-    action_units = torch.rand(3, AU_COUNT, generator=draws)
-    axes = {name: {0: "n"} for name in ("image", "action_units", "color", "mask")}
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the newer exporter is ten times slower and needs another package
-        file = Path(folder, "graph.onnx")
-        torch.onnx.export(
-            chosen if folded else scaled, (images[:2], action_units[:2]), file, dynamo=False, opset_version=17,
-            input_names=["image", "action_units"], output_names=["color", "mask"], dynamic_axes=axes,
-        )  # fmt: skip
-        graph = onnx.load(file)
-        expected = copy.deepcopy(net).cpu().float().eval()(images, action_units)
+    feeds = {"image": torch.rand(3, 3, side, side, generator=draws) * 2 - 1, "action_units": torch.rand(3, AU_COUNT, generator=draws)}
+    with torch.no_grad():
+        expected = dict(zip(("color", "mask"), scaled(*feeds.values()), strict=True))
     said = {"model": "ganimation", "side": side, "norm": net.norm, "aus": AUS, "folded": folded}
-    onnx.helper.set_model_props(graph, {KEY: json.dumps(said)})
-    onnx.checker.check_model(graph, full_check=True)
-    data = graph.SerializeToString()
-    if len(data) > MAX_MODEL_BYTES:
-        raise InputError(f"graph has {len(data)} bytes, at most {MAX_MODEL_BYTES} can be loaded again")
-    found = largest_difference(data, {"image": images, "action_units": action_units}, dict(zip(("color", "mask"), expected, strict=True)))
-    if not found <= PARITY:
-        raise InputError(f"exported graph differs from the network by {found:.2g}, at most {PARITY:g} is allowed")
-    write(data, Path(path))
-    return found
+    return write_graph(chosen if folded else scaled, feeds, expected, {KEY: json.dumps(said)}, Path(path))

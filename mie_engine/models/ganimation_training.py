@@ -56,13 +56,10 @@ class GanRecipe:
     penalty: float = 10.0
 
     def __post_init__(self) -> None:
-        low = {"decay": 0, "seed": 0, "blocks": 0}
         for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type == "int" and not (type(value) is int and low.get(field.name, 1) <= value <= 2**31):
-                raise RangeError(f"{field.name} is {value!r}, allowed is {low.get(field.name, 1)} to {2**31}")
-            if field.type == "float" and not (math.isfinite(value) and 0 <= value <= 1e6):
-                raise RangeError(f"{field.name} is {value}, allowed is 0 to 1e6")
+            value, low = getattr(self, field.name), int(field.type == "int" and field.name not in ("decay", "seed", "blocks"))
+            if field.name != "norm" and not low <= value <= 2**31:  # also refuses NaN
+                raise RangeError(f"{field.name} is {value}, allowed is {low} to {2**31}")
         if self.decay > self.epochs:
             raise RangeError(f"the lr falls over {self.decay} of {self.epochs} epochs; give fewer")
 
@@ -151,7 +148,7 @@ def _run(
     per_epoch = len(faces.images) // recipe.batch
     last = recipe.epochs * per_epoch
     images, action_units = torch.from_numpy(faces.images), torch.from_numpy(faces.action_units)
-    totals: dict[str, float] = {}
+    since: dict[str, list[float]] = {}
     while state.step < last:
         epoch, place = divmod(state.step, per_epoch)
         # All that is random comes from the step's number: going on needs no state of a generator.
@@ -169,14 +166,12 @@ def _run(
         if state.step % recipe.critic_steps == 0:
             losses |= _generator_step(state, recipe, x, aus.to(device), target, lr)
         for name, value in losses.items():
-            totals[name] = totals.get(name, 0.0) + value
-            totals[f"{name} count"] = totals.get(f"{name} count", 0) + 1
+            since.setdefault(name, []).append(value)
         if not all(map(math.isfinite, losses.values())):
             raise RangeError(f"the loss is not finite in step {state.step}: use a lower lr than {recipe.lr:g}")
         if state.step % recipe.save_steps == 0 or state.step == last:
-            means = {name: value / totals[f"{name} count"] for name, value in totals.items() if not name.endswith(" count")}
-            state.rows.append({"step": state.step, "lr": lr, **means})
-            totals = {}
+            state.rows.append({"step": state.step, "lr": lr, **{name: sum(values) / len(values) for name, values in since.items()}})
+            since = {}
             save()
         progress(recipe.batch, recipe.batch)
 

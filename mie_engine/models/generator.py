@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mie_engine import kernels
+from mie_engine import _core, kernels
 from mie_engine.errors import InputError, ShapeError
 from mie_engine.limits import MAX_SIZE_PX, MIN_SIZE_PX
 from mie_engine.runtime.session import Session
@@ -23,7 +23,7 @@ AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
 
 
 class Generator:
-    """A generator's graph: name, side (px), sha256 of its file, library that runs it (which decides the bytes)."""
+    """A generator's graph: name, side (px), sha256 of its file, library and instruction set that run it (which decide the bytes)."""
 
     def __init__(self, session: Session, sha256: str, source: str) -> None:
         try:
@@ -42,7 +42,7 @@ class Generator:
         }:
             raise InputError(f"{source}: the graph's inputs {taken} and outputs {given} are not those of a generator of {self.side} px")
         self._session, self.sha256 = session, sha256
-        self.library = f"onnxruntime {importlib.metadata.version('onnxruntime')} {session.provider}"
+        self.library = f"onnxruntime {importlib.metadata.version('onnxruntime')} {session.provider} {_core.best_simd()}"
 
     @classmethod
     def load(cls, path: str | Path, *, provider: str = "cpu", threads: int = 1) -> Generator:

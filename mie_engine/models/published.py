@@ -9,11 +9,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from mie_engine.errors import InputError
+from mie_engine.runtime.session import Session
 
-from . import generator as generator_file
 from . import model_info
-from .recogniser import Recogniser, read_limited
+from .generator import Generator
+from .recogniser import Recogniser, read_limited, read_weights
 
 
 @dataclass(frozen=True)
@@ -78,22 +78,9 @@ def verify(path: str | Path) -> dict[str, Any]:
     known = [f"{name}, {entry['content']} (shipped)" for name, entry in shipped().items() if entry["sha256"] == digest]
     known += [f"{entry.model}: {entry.where}" for entry in PUBLISHED if entry.sha256 and digest.startswith(entry.sha256)]
     holds = None
-    if path.suffix == ".onnx" and not known:
-        holds = _graph(path, data, digest)
-    elif path.suffix == ".safetensors":
-        from .recogniser import read_weights
-
+    if path.suffix == ".safetensors":
         holds = f"{read_weights(path)[0].model}, a recogniser"
+    elif path.suffix == ".onnx" and not known:
+        recogniser = model_info.KEY in Session(data, sha256=digest).metadata
+        holds = f"{Recogniser.load(path).name}, a recogniser" if recogniser else f"{Generator.load(path).name}, a generator"
     return {"file": str(path), "bytes": len(data), "sha256": digest, "known": known[0] if known else None, "holds": holds}
-
-
-def _graph(path: Path, data: bytes, digest: str) -> str:
-    from mie_engine.runtime.session import Session
-
-    metadata = Session(data, sha256=digest).metadata
-    if model_info.KEY in metadata:
-        return f"{Recogniser.load(path).name}, a recogniser"
-    if generator_file.KEY in metadata:
-        found = generator_file.Generator.load(path)
-        return f"{found.name}, a generator of {found.side} px"
-    raise InputError(f"{path} is a network, but neither a recogniser nor a generator of this engine")

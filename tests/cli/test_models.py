@@ -54,7 +54,7 @@ def test_imports_a_published_generator(capsys, tmp_path):
     out = tmp_path / "g.onnx"
     made = told(capsys, "import", tmp_path / "g.pth", "--out", out, "--side", 64)
     assert made["difference"] <= 1e-4
-    assert told(capsys, "verify", out)["holds"] == "ganimation, a generator of 64 px"
+    assert told(capsys, "verify", out)["holds"] == "ganimation, a generator"
     faces = copy_faces(tmp_path / "faces", 1)
     options = ("--generator", "ganimation", "--weights", out, "--clips", 2, "--content", "pair", "--json")
     assert mie_here("synth", faces, "--out", tmp_path / "made", *options) == 0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import importlib.util
 import json
+import time
 from collections import OrderedDict
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 from mie_engine.errors import InputError, RangeError, ShapeError, UsageError
 from mie_engine.models import checkpoint
 from mie_engine.models.generator import AUS, Generator
+from mie_engine.runtime.session import Session
 from mie_engine.synth.action_units import OPENFACE_AUS
 
 torch = pytest.importorskip("torch")
@@ -164,6 +167,44 @@ def test_exported_graph(tmp_path, rng, norm):
     assert np.abs(frames - (torch.stack(wanted).numpy() + 1) * 127.5).max() <= 0.56
     for split in (1, 2, 3):  # bytes do not depend on what is asked for together
         assert np.array_equal(frames, np.concatenate([found.frames(face, aus[:split]), found.frames(face, aus[split:])]))
+
+
+@pytest.mark.slow
+def test_folding_is_worth_it(tmp_path):
+    """Full size, one thread, runs in turn."""
+    net, sessions = ganimation.Generator().eval(), {}
+    for folded in (True, False):
+        ganimation_export.export_onnx(net, tmp_path / "g.onnx", 128, folded=folded)
+        data = (tmp_path / "g.onnx").read_bytes()
+        sessions[folded] = Session(data, sha256=hashlib.sha256(data).hexdigest())
+    image, aus = inputs(128, 1)
+    feeds, spent = {"image": image.numpy(), "action_units": aus.numpy()}, {True: [], False: []}
+    for _ in range(15):
+        for folded, session in sessions.items():
+            begun = time.process_time()
+            session.run(feeds)
+            spent[folded].append(time.process_time() - begun)
+    ratio = np.median(spent[False]) / np.median(spent[True])
+    print(f"folded {1e3 * np.median(spent[True]):.0f} ms, {ratio:.2f} times the speed")
+    assert ratio >= 1.05
+
+
+def test_a_broken_network_is_refused(tmp_path):
+    net = small()
+    with torch.no_grad():
+        net.color_top[0].weight[0, 0, 0, 0] = float("nan")
+    with pytest.raises(InputError, match="differs from the network"):
+        ganimation_export.export_onnx(net, tmp_path / "g.onnx", 32)
+
+
+def test_heads_that_overflow_are_refused(tmp_path, rng, monkeypatch):
+    net = small()
+    with torch.no_grad():
+        net.color_top[0].weight.fill_(3e38)
+    monkeypatch.setattr(checkpoint, "_difference", lambda *_: 0.0)
+    ganimation_export.export_onnx(net, tmp_path / "g.onnx", 32)
+    with pytest.raises(InputError, match="NaN or infinity"):
+        Generator.load(tmp_path / "g.onnx").frames(rng.integers(0, 256, (32, 32, 3), np.uint8), np.zeros((1, 17)))
 
 
 def test_the_gate_refuses_another_graph(tmp_path, monkeypatch):
