@@ -80,6 +80,25 @@ def test_published_generator(known, tmp_path):
     assert all((a - b).abs().max() <= 5e-6 for a, b in zip(folded, exact, strict=True))
 
 
+def test_published_numbers_in_the_other_format(known, tmp_path):
+    """A norm removes the bias before it, so the same filters without biases, scale 1 and shift 0, must give the published numbers."""
+    data, weights = known("ganimation_generator")
+    other = {}
+    for key, value in weights.items():
+        if key.endswith(".weight"):
+            other[f"body.{len(other)}.weight"] = value
+        else:
+            other |= {f"body.{len(other)}.weight": torch.ones(len(value)), f"body.{len(other) + 1}.bias": torch.zeros(len(value))}
+    torch.save(other, tmp_path / "g.pth")
+    net = checkpoint.import_published(tmp_path / "g.pth", "ganimation")
+    assert (net.norm, net.width, net.blocks) == ("affine", 64, 6)
+    image = torch.from_numpy(data["image"])
+    with torch.no_grad():
+        found = ganimation.blend(image, *net(image, torch.from_numpy(data["action_units"])))
+    for array, name in zip(found, ("result", "color", "mask"), strict=True):
+        assert np.abs(array.numpy() - data[name]).max() <= 1e-4, name
+
+
 def test_published_discriminator(known, tmp_path):
     data, weights = known("ganimation_discriminator")
     torch.save({"state_dict": {f"module.{key}": value for key, value in weights.items()}}, tmp_path / "d.pth")
