@@ -15,7 +15,7 @@ Frame frame_of(const pybind11::object& planes, bool full_range);
 Networks networks_of(const pybind11::object& run_detector, const pybind11::object& run_landmarks);
 
 void bind_render(pybind11::module_& m);
-void bind_motion(pybind11::module_& m);
+void bind_features(pybind11::module_& m);
 void bind_face(pybind11::module_& m);
 void bind_align(pybind11::module_& m);
 void bind_geometry(pybind11::module_& m);

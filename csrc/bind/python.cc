@@ -7,7 +7,7 @@ PYBIND11_MODULE(_core, m) {
     m.doc() = "The C++ runtime of mie_engine";
     m.attr("__version__") = MIE_VERSION;
     mie::bind_render(m);
-    mie::bind_motion(m);
+    mie::bind_features(m);
     mie::bind_face(m);
     mie::bind_align(m);
     mie::bind_track(m);

@@ -172,10 +172,10 @@ Bytes render(const RenderSource& source, const Words& coefficients, const std::s
 SimdLevel level_of(const std::string& name) {
     for (int i = 0; i < 3; ++i) {
         if (name != kLevels[i]) continue;
-        require(SimdLevel(i) <= best_simd(), "render: this processor has no " + name + ", its best level is " + kLevels[int(best_simd())]);
+        require(SimdLevel(i) <= best_simd(), "simd: this processor has no " + name + ", its best level is " + kLevels[int(best_simd())]);
         return SimdLevel(i);
     }
-    throw py::value_error("render: level is '" + name + "', expected scalar, avx2 or avx512");
+    throw py::value_error("simd: level is '" + name + "', expected scalar, avx2 or avx512");
 }
 
 void bind_render(py::module_& m) {
