@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from mie_engine import kernels
 from mie_engine.errors import EnvironmentProblem, InputError, ShapeError
 from mie_engine.limits import MAX_MAPS, MAX_MODEL_BYTES
+from mie_engine.runtime.files import read_file
 from mie_engine.runtime.session import Session
 
 from .model_info import KEY, ModelInfo
@@ -72,7 +71,7 @@ class Recogniser:
             return cls._native(path)
         if path.suffix != ".onnx":
             raise InputError(f'{path} is neither an .onnx nor a .safetensors file; give one, or "default"')
-        data = read_limited(path)
+        data = read_file(path, MAX_MODEL_BYTES)
         return cls._of_session(Session(data, sha256=hashlib.sha256(data).hexdigest(), provider=provider, threads=threads), str(path))
 
     def scores(self, *images: NDArray[np.uint8]) -> Scores:
@@ -157,24 +156,10 @@ def read_weights(path: str | Path) -> tuple[ModelInfo, dict[str, NDArray[Any]]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    data = read_limited(path)
+    data = read_file(path, MAX_MODEL_BYTES)
     try:
         layers = load(data)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:  # KeyError: a dtype that NumPy lacks
         raise InputError(f"{path} is not a safetensors file of plain numbers ({error})") from error
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])  # which load has checked
     return ModelInfo.parse(header.get("__metadata__", {}).get(KEY), str(path)), layers
-
-
-def read_limited(path: str | Path) -> bytes:
-    """A model file's bytes. Raises InputError when it is missing, no file, or above MAX_MODEL_BYTES."""
-    try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-            raise InputError(f"{path} is no file; give an .onnx, .safetensors or .pth file")
-        if status.st_size > MAX_MODEL_BYTES:
-            raise InputError(f"{path} has {status.st_size} bytes, at most {MAX_MODEL_BYTES} are read")
-        with open(path, "rb") as file:
-            return file.read(MAX_MODEL_BYTES)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error})") from error
