@@ -6,9 +6,11 @@
 
 #include "../src/track.h"
 #include "kernels/common/simd.h"
+#include "kernels/flow/maps.h"
 
 namespace mie {
 SimdLevel level_of(const std::string& name);  // "scalar", "avx2" or "avx512"; raises where the processor lacks it
+Strain strain_of(const std::string& name);    // "true", "shift" or "meb"
 // Views of uint8 [H, W, 3], [H, W] or a tuple (Y, U, V) or (Y, UV), which must outlive the frame; raises on anything else.
 Frame frame_of(const pybind11::object& planes, bool full_range);
 // Python callables, float32 [1, side, side, 3] -> a pair of arrays; called with the GIL held
@@ -22,7 +24,6 @@ void bind_geometry(pybind11::module_& m);
 void bind_jpeg(pybind11::module_& m);
 void bind_track(pybind11::module_& m);
 void bind_flow(pybind11::module_& m);
-void bind_flow_maps(pybind11::module_& m);
 void bind_recognizer(pybind11::module_& m);
 void bind_shard(pybind11::module_& m);
 void bind_ststnet(pybind11::module_& m);

@@ -14,7 +14,6 @@ PYBIND11_MODULE(_core, m) {
     mie::bind_geometry(m);
     mie::bind_jpeg(m);
     mie::bind_flow(m);
-    mie::bind_flow_maps(m);
     mie::bind_recognizer(m);
     mie::bind_shard(m);
     mie::bind_ststnet(m);

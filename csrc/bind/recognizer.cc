@@ -52,10 +52,8 @@ py::tuple spot(const Doubles& time_s, const Floats& region, const Floats& head) 
 
 // A Python network: float32 [1, 3, side, side] -> logits [1, classes], au_logits [1, aus]
 LabelNetwork label_network(const py::object& run, int classes, int aus, int side, const std::string& strain, double temperature) {
-    const Strain kind = strain == "true" ? Strain::true_ : strain == "shift" ? Strain::shift : Strain::meb;
-    if (strain != "true" && strain != "shift" && strain != "meb") throw py::value_error("strain must be true, shift or meb");
     if (side != 28 && side != 56 && side != 64) throw py::value_error("side must be 28, 56 or 64");
-    return {classes, aus, side, kind, temperature, [=](const float* maps, float* logits, float* au_logits) {
+    return {classes, aus, side, strain_of(strain), temperature, [=](const float* maps, float* logits, float* au_logits) {
                 py::gil_scoped_acquire held;
                 Floats input({1, 3, side, side});
                 std::copy_n(maps, 3 * side * side, input.mutable_data());
