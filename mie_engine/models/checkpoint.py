@@ -86,7 +86,7 @@ def export_onnx(module: nn.Module, info: Mapping[str, Any], path: str | Path) ->
         raise EnvironmentProblem(f"export needs torch and onnx ({error}); pip install mie-engine[train]") from error
     described = _described(module, info)
     net = copy.deepcopy(module).cpu().float().eval()
-    names = ["maps"] if described.inputs == "maps" else ["onset", "apex"]
+    names = list(described.images)
     outputs = ["logits", "au_logits"] if described.aus else ["logits"]
     count = 64 if described.inputs == "maps" else 4
     side = described.side

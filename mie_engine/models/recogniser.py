@@ -45,7 +45,7 @@ class Recogniser:
 
     def __init__(self, info: ModelInfo, run: Run) -> None:
         self.name, self.classes, self.aus = info.model, info.classes, info.aus
-        self.side, self.strain, self.inputs = info.side, info.strain, info.inputs
+        self.side, self.strain, self.inputs, self.images = info.side, info.strain, info.inputs, info.images
         self.temperature, self.run = info.temperature, run
 
     @classmethod
@@ -87,11 +87,10 @@ class Recogniser:
         Raises:
             ShapeError: another number, shape or dtype of images. InputError: the network gives numbers that are not finite.
         """
-        names = ("maps",) if self.inputs == "maps" else ("onset", "apex")
-        if len(images) != len(names):
-            raise ShapeError(f"{self.name} takes {' and '.join(names)}, got {len(images)} arrays")
+        if len(images) != len(self.images):
+            raise ShapeError(f"{self.name} takes {' and '.join(self.images)}, got {len(images)} arrays")
         shape = (len(images[0]) if isinstance(images[0], np.ndarray) and images[0].ndim else 0, self.side, self.side, 3)
-        for name, image in zip(names, images, strict=True):
+        for name, image in zip(self.images, images, strict=True):
             if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape != shape or shape[0] > MAX_MAPS:
                 got = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
                 raise ShapeError(f"{self.name}: {name} is {got}, expected uint8 [N, {self.side}, {self.side}, 3] with N <= {MAX_MAPS}")
@@ -115,18 +114,16 @@ class Recogniser:
     @classmethod
     def _of_session(cls, session: Session, source: str) -> Recogniser:
         info = ModelInfo.parse(session.metadata.get(KEY), source)
-        inputs = {"maps"} if info.inputs == "maps" else {"onset", "apex"}
         outputs = {"logits": len(info.classes)} | ({"au_logits": len(info.aus)} if info.aus else {})
         taken = {spec.name: (spec.dtype, spec.shape) for spec in session.inputs}
         given = {spec.name: (spec.dtype, spec.shape) for spec in session.outputs}
         expected_in = dict.fromkeys(taken, ("float32", (None, 3, info.side, info.side)))
         expected_out = {name: ("float32", (None, count)) for name, count in outputs.items()}
-        if not taken or set(taken) - inputs or taken != expected_in or given != expected_out:
+        if not taken or set(taken) - set(info.images) or taken != expected_in or given != expected_out:
             raise InputError(f"{source}: the graph's inputs {taken} and outputs {given} are not those of its description {info.json()}")
 
         def run(images: list[Floats]) -> tuple[Floats, Floats]:
-            names = ("maps",) if info.inputs == "maps" else ("onset", "apex")
-            found = session.run({name: image for name, image in zip(names, images, strict=True) if name in taken})
+            found = session.run({name: image for name, image in zip(info.images, images, strict=True) if name in taken})
             return found["logits"], found.get("au_logits", np.empty((len(images[0]), 0), np.float32))
 
         return cls(info, run)
