@@ -18,6 +18,7 @@ test-slow: $(VENV)/.developer
 bench: $(VENV)/.developer
 	$(BIN)/mie bench render
 	$(BIN)/mie bench synth
+	$(BIN)/mie bench flow
 	$(BIN)/mie bench recog
 
 CXX_FILES := $(shell git ls-files '*.cc' '*.h' '*.hpp' '*.cu')

@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import EnvironmentProblem
 
 Row = dict[str, Any]
-WARM_MS, TIMED_MS, SLOW_MS = 5.0, 10.0, 100.0
+WARM_MS, TIMED_MS, SLOW_MS = 10.0, 20.0, 100.0
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
 
 

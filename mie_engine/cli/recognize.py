@@ -19,7 +19,7 @@ from .progress import Progress
 def recognize(
     video: Annotated[str, typer.Argument(help="A video file, a folder of images, a URL, or the number of a camera.")],
     csv: Annotated[Path | None, typer.Option(help="Table of events.")] = Path("events.csv"),
-    plot: Annotated[Path | None, typer.Option(help="Page with the timeline and every event, such as report.html.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Page with the timeline and every event.")] = Path("report.html"),
     annotate: Annotated[Path | None, typer.Option(help="The video with faces and events drawn in, such as out.mp4.")] = None,
     model: Annotated[str, typer.Option(help='"default", or a recogniser file (.onnx, .safetensors).')] = "default",
     fps: Annotated[float | None, typer.Option(help="Frame rate of a folder, or of video without timestamps.")] = None,

@@ -60,7 +60,7 @@ class TrainRecipe:
             raise RangeError(f"dropout is {self.dropout}, allowed are shares from 0 to below 1.")
 
 
-DEFAULT_RECIPE = TrainRecipe(members=3)
+DEFAULT_RECIPE = TrainRecipe(members=3, width=64)
 """How the shipped recogniser is trained; its data: synth.default_data."""
 
 

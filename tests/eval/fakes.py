@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import xlwt
 from openpyxl import Workbook
 from PIL import Image
 
@@ -64,6 +65,14 @@ def corpus(folder: Path, name: str, clips, image=None, suffix=".xlsx") -> Path:
     if suffix == ".csv":
         with open(folder / (Path(sheet).stem + ".csv"), "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([["" if cell is None else cell for cell in line] for line in lines])
+    elif suffix == ".xls":
+        old = xlwt.Workbook()
+        cells = old.add_sheet("1")
+        for k, line in enumerate(lines):
+            for j, cell in enumerate(line):
+                if cell is not None:
+                    cells.write(k, j, cell)
+        old.save(str(folder / (Path(sheet).stem + ".xls")))
     else:
         book = Workbook()
         for line in lines:

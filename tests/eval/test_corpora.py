@@ -18,7 +18,7 @@ CLIPS = [
 SUBJECTS = {"casme": "sub01", "casme2": "sub01", "samm": "001", "casme3": "spNO.1", "mmew": "S01", "fourd": "S01"}
 
 
-@pytest.mark.parametrize("suffix", [".xlsx", ".csv"])
+@pytest.mark.parametrize("suffix", [".xlsx", ".xls", ".csv"])
 @pytest.mark.parametrize("name", list(fakes.SHEETS))
 def test_a_corpus_is_read_back(tmp_path, name, suffix):
     table = datasets.read(fakes.corpus(tmp_path / name, name, CLIPS, suffix=suffix), 0)
@@ -203,12 +203,13 @@ def test_sheets_that_cannot_be_used(tmp_path):
     sheet.unlink()
     assert "none; one is needed, with Subject, Filename, OnsetFrame" in refused(place)
     (place / "coding.xls").write_bytes(b"\xd0\xcf\x11\xe0")
-    assert "save it as .xlsx" in refused(place)
+    assert "not a readable .xls sheet" in refused(place)
     book = Workbook()
     book.active.append(["Subject", "Filename"])  # as CASME2-ObjectiveClasses.xlsx, which is another table
     book.save(place / "other.xlsx")
     sheet.write_bytes(good)
     assert len(datasets.read(place, 0)) == 1
+    assert len(datasets.read(place, 0)) == 1  # the .xls beside it is the older copy
     (place / "copy.xlsx").write_bytes(good)
     assert "CASME2-coding-20140508.xlsx, copy.xlsx; one is needed" in refused(place)
     (place / "copy.xlsx").unlink()

@@ -35,7 +35,7 @@ def numbered(pattern: str) -> Callable[[str], str]:
 CODED = {
     corpus.name: corpus
     for corpus in (
-        # Yan et al., FG 2013: CASME-coded-20190721.xls (save as .xlsx), sub01/EP01_12/*.jpg
+        # Yan et al., FG 2013: CASME-coded-20190721.xls, sub01/EP01_12/*.jpg
         Corpus("casme", ("Subject", "Filename", "OnsetF", "ApexF1", "OffsetF", "Emotion", "AU"), "{subject}/{clip}", numbered("sub{:02d}")),
         # Yan et al., PLoS ONE 2014: CASME2-coding-*.xlsx, sub01/EP02_01f/img46.jpg
         Corpus(

@@ -1,4 +1,4 @@
-"""Coding sheets: .xlsx or .csv with a header somewhere in its first rows -> rows of text that know where they stand."""
+"""Coding sheets: .xlsx, .xls or .csv with a header somewhere in its first rows -> rows of text that know where they stand."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read(path: Path, headings: Sequence[str]) -> list[Row] | None:
     """Read the rows of a sheet that are not empty; None where no row has these headings (case, spaces and punctuation do not count).
 
     Raises:
-        InputError: damaged, too large, or an .xls. EnvironmentProblem: openpyxl is missing.
+        InputError: damaged or too large. EnvironmentProblem: openpyxl or xlrd is missing.
     """
     wanted = [_plain(name) for name in headings]
     at: list[int] = []
@@ -66,8 +66,6 @@ def _plain(name: str) -> str:
 
 
 def _lines(path: Path) -> Iterator[list[str]]:
-    if path.suffix.lower() == ".xls":
-        raise InputError(f"{path}: the .xls format of old Excel is not read: open the sheet and save it as .xlsx.")
     data = read_file(path)
     if path.suffix.lower() == ".csv":
         try:
@@ -75,18 +73,39 @@ def _lines(path: Path) -> Iterator[list[str]]:
         except (UnicodeDecodeError, csv.Error) as problem:
             raise InputError(f"{path}: not a CSV table in UTF-8 ({problem}): save it as such.") from problem
         return
+    kind = path.suffix.lower()
     try:
-        import openpyxl
+        yield from _xls(data) if kind == ".xls" else _xlsx(data)
     except ImportError as problem:
-        raise EnvironmentProblem(f"{path}: reading .xlsx needs the package openpyxl: pip install mie-engine[eval].") from problem
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as parts:  # refuse bombs before they are unpacked
-            size = sum(part.file_size for part in parts.infolist())
-        if size > limits.MAX_CSV_BYTES:
-            raise ValueError(f"{size} bytes unpacked, allowed are {limits.MAX_CSV_BYTES}")
-        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-        # Bounded: one cell in the last corner of a sheet would else be a billion empty ones.
-        for row in book.worksheets[0].iter_rows(max_row=limits.MAX_SHEET_ROWS + 1, max_col=limits.MAX_SHEET_COLUMNS, values_only=True):
-            yield ["" if cell is None else str(cell).strip() for cell in row]
-    except Exception as problem:  # damage is answered with a dozen types: BadZipFile, KeyError, ParseError, ...
-        raise InputError(f"{path}: not a readable .xlsx sheet ({type(problem).__name__}: {str(problem)[:80]}): save it again.") from problem
+        raise EnvironmentProblem(f"{path}: reading {kind} needs the package {problem.name}: pip install mie-engine[eval].") from problem
+    except Exception as problem:  # damage is answered with a dozen types: BadZipFile, KeyError, ParseError, XLRDError, ...
+        raise InputError(
+            f"{path}: not a readable {kind} sheet ({type(problem).__name__}: {str(problem)[:80]}): save it again."
+        ) from problem
+
+
+def _xlsx(data: bytes) -> Iterator[list[str]]:
+    import openpyxl
+
+    with zipfile.ZipFile(io.BytesIO(data)) as parts:  # refuse bombs before they are unpacked
+        size = sum(part.file_size for part in parts.infolist())
+    if size > limits.MAX_CSV_BYTES:
+        raise ValueError(f"{size} bytes unpacked, allowed are {limits.MAX_CSV_BYTES}")
+    book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+    # Bounded: one cell in the last corner of a sheet would else be a billion empty ones.
+    for row in book.worksheets[0].iter_rows(max_row=limits.MAX_SHEET_ROWS + 1, max_col=limits.MAX_SHEET_COLUMNS, values_only=True):
+        yield [_text(cell) for cell in row]
+
+
+def _xls(data: bytes) -> Iterator[list[str]]:
+    import xlrd
+
+    book = xlrd.open_workbook(file_contents=data, logfile=io.StringIO(), ragged_rows=True).sheet_by_index(0)
+    for number in range(min(book.nrows, limits.MAX_SHEET_ROWS + 1)):
+        yield [_text(cell) for cell in book.row_values(number, end_colx=limits.MAX_SHEET_COLUMNS)]
+
+
+def _text(cell: object) -> str:
+    if isinstance(cell, float) and cell.is_integer():  # an .xls knows no whole numbers
+        return str(int(cell))
+    return "" if cell is None else str(cell).strip()
