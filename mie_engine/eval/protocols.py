@@ -129,7 +129,11 @@ def task(protocol: str, table: Table) -> Task:
                 raise UsageError(f"{corpora[0]} has no published set of action units for this protocol. Known: {', '.join(AUS)}.")
             keep, classes = [clip.aus is not None for clip in clips], tuple(f"AU{au}" for au in AUS[corpora[0]])
     rows = np.flatnonzero(keep)
-    table = table.take(rows, *([f"{len(clips) - len(rows)} clips are not part of {protocol}"] if len(rows) < len(clips) else []))
+    notes = [f"{len(clips) - len(rows)} clips are not part of {protocol}"] if len(rows) < len(clips) else []
+    whole = COMPOSITE if labels == "class" else CD6ME if protocol == "cd6me" else ()
+    if missing := [name for name in whole if name not in {clips[row].corpus for row in rows.tolist()}]:
+        notes.append(f"without {', '.join(missing)} this is a part of {protocol}: do not compare it with scores of the whole")
+    table = table.take(rows, *notes)
     if labels == "au":
         label: npt.NDArray[Any] = np.array([[int(au[2:]) in (clip.aus or ()) for au in classes] for clip in table.clips], bool)
     else:

@@ -72,7 +72,11 @@ class Recogniser:
         if path.suffix != ".onnx":
             raise InputError(f'{path} is neither an .onnx nor a .safetensors file; give one, or "default"')
         data = read_file(path, MAX_MODEL_BYTES)
-        return cls._of_session(Session(data, sha256=hashlib.sha256(data).hexdigest(), provider=provider, threads=threads), str(path))
+        try:
+            session = Session(data, sha256=hashlib.sha256(data).hexdigest(), provider=provider, threads=threads)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        return cls._of_session(session, str(path))
 
     def scores(self, *images: NDArray[np.uint8]) -> Scores:
         """Recognise samples.

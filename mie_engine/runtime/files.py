@@ -58,6 +58,17 @@ def read_file(path: StrPath, most_bytes: int = MAX_IMAGE_BYTES) -> bytes:
     return data
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written before work is done for it.
+
+    Raises:
+        EnvironmentProblem: a part of its path is no folder, or not writable.
+    """
+    place = next(part for part in (folder, *folder.absolute().parents) if os.path.exists(part))
+    if not (os.path.isdir(place) and os.access(place, os.W_OK)):
+        raise EnvironmentProblem(f"{folder}: {place} is no folder, or one without permission. Choose a folder you may write to.")
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in a folder durable."""
     handle = os.open(folder, os.O_RDONLY)
