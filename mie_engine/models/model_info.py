@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mie_engine.errors import InputError
-from mie_engine.kernels.flow.ref_maps import KINDS, SIDES
+from mie_engine.kernels.flow.ref_maps import KINDS
 from mie_engine.limits import MAX_MODEL_AUS, MAX_MODEL_CLASSES, MAX_MODEL_INFO_BYTES, MAX_MODEL_MEMBERS, MAX_NAME_CHARS
 
-from .recognisers import SPECS
+from .recognisers import SIDES, SPECS
 
 KEY = "mie_recogniser"
 

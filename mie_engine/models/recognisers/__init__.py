@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mie_engine.errors import EnvironmentProblem, RangeError, UsageError
-from mie_engine.kernels.flow.ref_maps import SIDES
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,6 +37,7 @@ SPECS = {
     "apexme": Spec("resnet18", 224, "frames"),
 }
 NAMES = tuple(SPECS)
+SIDES = (28, 56, 64)  # of maps, as kernels.flow_maps makes them; this module stays free of NumPy for the command line
 
 
 def build(
