@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError, UsageError
+from ..models.samples import CD6ME_AUS
 from ..types import CLASSES
 from .table import NO_CLASS, UNKNOWN, Clip, Rows, Table
 
@@ -26,7 +27,6 @@ PROTOCOLS = {
 COMPOSITE = ("casme2", "samm", "smic")
 CD6ME = ("casme", "casme2", "samm", "fourd", "mmew", "casme3")  # in the order results are printed
 CORPORA = (*CD6ME, "smic")
-CD6ME_AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17)
 # Of every corpus: emotions and action units that are evaluated inside it. AU subsets: Varanka et al., IEEE TAFFC 15(1), 2024.
 EMOTIONS = {
     "casme2": ("happiness", "surprise", "disgust", "repression", "others"),

@@ -17,7 +17,7 @@ from ..errors import InputError, UsageError
 from ..models.model_info import ModelInfo
 from ..models.recogniser import DEFAULT, Recogniser, Scores
 from ..models.recognisers import SPECS
-from ..runtime.image import read_image_bytes
+from ..runtime.files import read_file
 from ..types import CLASSES
 from .protocols import Fold, Task
 from .table import Maps
@@ -185,7 +185,7 @@ def _trace(source: str | Path) -> Trace:
     for beside in (path.with_name(f"{path.stem}.train.json"), path.with_name("train.json")):
         if beside.is_file():
             try:
-                told = json.loads(read_image_bytes(beside))
+                told = json.loads(read_file(beside))
             except (ValueError, RecursionError) as problem:
                 raise InputError(f"{beside}: not JSON ({problem}).") from problem
             return Trace(str(source), told if isinstance(told, dict) else {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 
 from mie_engine.errors import InputError
 from mie_engine.limits import MAX_CSV_BYTES, MAX_CSV_ROWS, MAX_SAMPLE_BYTES
+from mie_engine.runtime.files import read_file
 from mie_engine.runtime.image import load_rgb
 
 from .generator import AUS
@@ -63,12 +65,10 @@ def read(folder: Path, side: int, progress: Callable[[int, int], None] = lambda 
 
 
 def _rows(path: Path) -> tuple[list[str], NDArray[np.float32]]:
+    data = read_file(path, MAX_CSV_BYTES)
     try:
-        if not path.is_file() or path.stat().st_size > MAX_CSV_BYTES:
-            raise InputError(f"{path} is no file of at most {MAX_CSV_BYTES} bytes")
-        with path.open(encoding="utf-8-sig", newline="") as text:
-            return _parsed(path, csv.reader(text, strict=True, skipinitialspace=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        return _parsed(path, csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True, skipinitialspace=True))
+    except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as CSV ({error})") from error
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mie_engine.errors import BackendError, EnvironmentProblem, InputError, RangeError
+from mie_engine.limits import MAX_MODEL_BYTES
+from mie_engine.runtime.files import read_file, write_file
 
 from .face_table import FaceTable
-from .recogniser import read_limited
 from .training import seeded
 
 if TYPE_CHECKING:
@@ -223,14 +224,12 @@ def _generator_step(state: State, recipe: GanRecipe, x: Tensor, aus: Tensor, tar
 def _save(state: State, path: Path, said: dict[str, Any]) -> None:
     from safetensors.torch import save
 
-    from .checkpoint import write
-
     tensors: dict[str, Tensor] = {}
     for name, net in (("generator", state.generator), ("critic", state.critic)):
         tensors |= {f"{name}.{key}": value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
         for index, moments in state.optimisers[name].state_dict()["state"].items():
             tensors |= {f"adam.{name}.{index}.{key}": value.detach().cpu().contiguous() for key, value in moments.items()}
-    write(save(tensors, metadata={KEY: json.dumps({**said, "step": state.step, "rows": state.rows})}), path)
+    write_file(path, save(tensors, metadata={KEY: json.dumps({**said, "step": state.step, "rows": state.rows})}))
 
 
 def _restore(state: State, path: Path, said: dict[str, Any]) -> None:
@@ -240,7 +239,7 @@ def _restore(state: State, path: Path, said: dict[str, Any]) -> None:
 
     from .checkpoint import fill
 
-    data = read_limited(path)
+    data = read_file(path, MAX_MODEL_BYTES)
     try:
         tensors = load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from mie_engine import _core, kernels
 from mie_engine.errors import InputError, ShapeError
-from mie_engine.limits import MAX_SIZE_PX, MIN_SIZE_PX
+from mie_engine.limits import MAX_MODEL_BYTES, MAX_SIZE_PX, MIN_SIZE_PX
+from mie_engine.runtime.files import read_file
 from mie_engine.runtime.session import Session
-
-from .recogniser import read_limited
 
 KEY = "mie_generator"
 AU_COUNT = 17  # the OpenFace intensities, in the order of AUS
@@ -42,7 +41,7 @@ class Generator:
         }:
             raise InputError(f"{source}: the graph's inputs {taken} and outputs {given} are not those of a generator of {self.side} px")
         self._session, self.sha256 = session, sha256
-        self.library = f"onnxruntime {importlib.metadata.version('onnxruntime')} {session.provider} {_core.best_simd()}"
+        self.library = f"onnxruntime {importlib.metadata.version('onnxruntime')} {session.provider} {_core.simd_levels()[-1]}"
 
     @classmethod
     def load(cls, path: str | Path, *, provider: str = "cpu", threads: int = 1) -> Generator:
@@ -56,7 +55,7 @@ class Generator:
         Raises:
             InputError: missing, too large, or not such a file. UsageError, RangeError, BackendError: as Session.
         """
-        data = read_limited(path)
+        data = read_file(path, MAX_MODEL_BYTES)
         sha256 = hashlib.sha256(data).hexdigest()
         return cls(Session(data, sha256=sha256, provider=provider, threads=threads), sha256, str(path))
 

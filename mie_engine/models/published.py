@@ -9,11 +9,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from mie_engine.limits import MAX_MODEL_BYTES
+from mie_engine.runtime.files import read_file
 from mie_engine.runtime.session import Session
 
 from . import model_info
 from .generator import Generator
-from .recogniser import Recogniser, read_limited, read_weights
+from .recogniser import Recogniser, read_weights
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def verify(path: str | Path) -> dict[str, Any]:
         InputError: no such file; an .onnx or .safetensors file that is not the engine's, or broken.
     """
     path = Path(path)
-    data = read_limited(path)
+    data = read_file(path, MAX_MODEL_BYTES)
     digest = hashlib.sha256(data).hexdigest()
     known = [f"{name}, {entry['content']} (shipped)" for name, entry in shipped().items() if entry["sha256"] == digest]
     known += [f"{entry.model}: {entry.where}" for entry in PUBLISHED if entry.sha256 and digest.startswith(entry.sha256)]

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from .. import limits
 from ..errors import InputError, MieError, RangeError, UsageError
-from ..runtime.image import SUFFIXES, StrPath, is_image_name, load_rgb
+from ..runtime.files import StrPath
+from ..runtime.image import SUFFIXES, is_image_name, load_rgb
 
 DEFAULT_FPS = 30.0
 JUMP_S = 1.0  # a timestamp further back than this means that the clock was set back, not that two frames changed places

@@ -16,7 +16,7 @@ from ..kernels import require
 from ..limits import MAX_FACES_PER_IMAGE
 from ..models.face_mesh import FaceMesh
 from ..models.recogniser import Recogniser
-from ..runtime.image import StrPath
+from ..runtime.files import StrPath
 from ..types import ABSTAIN, Event
 from .frames import Frame, Source, open_frames
 

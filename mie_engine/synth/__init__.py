@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..errors import UsageError
 from ..models.generator import Generator
 from . import au_csv as _au_csv
 from .dataset import CACHE_FOLDER, Inputs, Progress, Report, build_dataset, check_run, scan_faces
-from .encode import encoder_of, require_encoder
+from .encode import encoder_of
 from .folder import read_plan
 from .generate import load_generator, network_of, require_generator
 from .plan import AuCsv, Identity, Plan, make_plan
@@ -71,20 +72,23 @@ def plan_dataset(
     return plan, table
 
 
-def check_options(*, workers: int, backend: str = "auto", simd: str = "auto", **options: Any) -> None:
+def check_options(*, workers: int, backend: str = "auto", simd: str = "auto", **options: Any) -> tuple[Plan, _au_csv.AuTable | None]:
     """Refuse a wrong option before a million images are looked at.
 
     Args:
         workers, backend, simd: see dataset.build_dataset.
         **options: see plan_dataset.
 
+    Returns:
+        The plan, still without its faces, and the AU table it names.
+
     Raises:
-        UsageError, RangeError, InputError, PlanError, BackendError.
+        UsageError, RangeError, InputError, BackendError.
     """
-    plan, _ = plan_dataset(_ANY_FACE, **options)
-    require_encoder(plan.encoder)
+    plan, table = plan_dataset(_ANY_FACE, **options)
     require_generator(plan, options.get("generator"))
     check_run(plan.content, workers, backend, simd)
+    return plan, table
 
 
 def synthesize(
@@ -124,11 +128,10 @@ def synthesize(
         EnvironmentProblem: the folder cannot be written, or a backend cannot run.
     """
     out, workers = Path(out), workers if workers is not None else os.cpu_count() or 1
-    network = load_generator(generator, weights)
-    options["generator"] = network
-    check_options(workers=workers, backend=backend, simd=simd, clips=clips, seed=seed, size=size, **options)
+    options["generator"] = network = load_generator(generator, weights)
+    draft, table = check_options(workers=workers, backend=backend, simd=simd, clips=clips, seed=seed, size=size, **options)
     inputs = scan_faces(faces, size, cache=out / CACHE_FOLDER, known=known_faces(out, size), workers=workers)
-    plan, table = plan_dataset(inputs, clips=clips, seed=seed, size=size, **options)
+    plan = replace(draft, identities=inputs.identities)
     return build_dataset(
         plan, inputs, out, table=table, generator=network, workers=workers, backend=backend, simd=simd, progress=progress, stop=stop
     )

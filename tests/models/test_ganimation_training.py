@@ -120,7 +120,7 @@ def test_wrong_tables(folder, tmp_path):
     good = (folder / "aus.csv").read_text().splitlines()[1]
     cells = good.split(",")
     for text, words in (
-        ("", "lacks the columns"),
+        ("", "empty"),
         (header.replace("AU45_r", "AU46_r") + "\n" + good, "lacks the columns AU45_r"),
         (header + "\n" + ",".join([*cells[:2], "5.1", *cells[3:]]), "line 2"),
         (header + "\n" + ",".join([*cells[:2], "nan", *cells[3:]]), "line 2"),

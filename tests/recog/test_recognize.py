@@ -224,7 +224,7 @@ def test_max_faces(max_faces):
 
 @pytest.mark.parametrize("frame", [None, np.zeros((64, 64, 3), np.uint8)])
 def test_only_frames_are_pushed(frame):
-    with pytest.raises(UsageError, match="takes a mie_engine.Frame"):
+    with pytest.raises(UsageError, match=r"takes a mie_engine\.Frame"):
         Recognizer(NETWORK).push(frame)
 
 

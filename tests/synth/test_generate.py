@@ -143,7 +143,7 @@ def test_wrong_options(faces, weights, tmp_path):
         ({"generator": "gan"}, UsageError, "allowed are warp, ganimation"),
         ({**network, "size": 128}, UsageError, "--size 64"),
         ({**network, "content": "features", "frames": 2}, UsageError, "warp's own flow"),
-        ({**network, "weights": faces}, InputError, "no file"),
+        ({**network, "weights": faces}, InputError, "not a regular file"),
     ):
         with pytest.raises(error, match=words):
             make(faces, tmp_path / "out", **wrong)
