@@ -1,4 +1,7 @@
 // The C ABI: versions, errors, sessions, and what recogniser and rig take in common.
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -20,6 +23,9 @@ std::string& last_error() {
 }
 
 std::string read_model(const char* path) {
+    struct stat status;
+    if (::stat(path, &status) != 0) throw std::system_error(errno, std::generic_category(), path);
+    if (!S_ISREG(status.st_mode)) throw Failure(MIE_IO, std::string(path) + " is no file");  // opening a pipe would wait for ever
     std::ifstream file(path, std::ios::binary | std::ios::ate);
     const int64_t bytes = file ? int64_t(file.tellg()) : -1;
     if (bytes < 0) throw std::system_error(errno ? errno : EIO, std::generic_category(), path);

@@ -27,14 +27,16 @@ int main(int argc, char** argv) {
 
     if (argc != 7) return fprintf(stderr, "usage: apex MESH image.rgb WIDTH HEIGHT landmarks.f64 OUT.jpg\n"), 2;
     image.width = atoi(argv[3]), image.height = atoi(argv[4]);
-    if (image.width < 1 || image.height < 1 || image.width > 16384 || image.height > 16384) return fprintf(stderr, "apex: no such size\n"), 2;
+    if (image.width < 1 || image.height < 1 || image.width > 16384 || image.height > 16384)
+        return fprintf(stderr, "apex: no such size\n"), 2;
     pixels = malloc((size_t)image.width * image.height * 3);
     if (!pixels || !frame || !jpeg || !read_all(argv[2], pixels, (size_t)image.width * image.height * 3) ||
         !read_all(argv[5], landmarks, sizeof landmarks))
         return fprintf(stderr, "apex: an input cannot be read\n"), 3;
     image.format = MIE_RGB, image.plane[0] = pixels, image.stride[0] = 3 * (int64_t)image.width;
     for (unit = 0; unit < MIE_UNITS; ++unit)
-        if (!strncmp(mie_unit_name(unit), "AU4", 3) && mie_unit_name(unit)[3] != '3' && mie_unit_name(unit)[3] != '5') intensity[unit] = 0.4;
+        if (!strncmp(mie_unit_name(unit), "AU4", 3) && mie_unit_name(unit)[3] != '3' && mie_unit_name(unit)[3] != '5')
+            intensity[unit] = 0.4;
 
     options.mesh_path = argv[1], options.image = &image, options.landmarks = (const double (*)[3])landmarks, options.side_px = side;
     clip.frames = 1, clip.intensity = intensity;

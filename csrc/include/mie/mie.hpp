@@ -66,8 +66,8 @@ inline mie_frame rgb_frame(const uint8_t* pixels, int width, int height, int64_t
 // Packed planes one after another: Y, U, V.
 inline mie_frame yuv420_frame(const uint8_t* planes, int width, int height, bool full_range) {
     const int64_t half = (width + 1) / 2, rows = (height + 1) / 2, luma = int64_t(width) * height;
-    return {sizeof(mie_frame), MIE_YUV420,  width, height, {planes, planes + luma, planes + luma + half * rows}, {width, half, half},
-            full_range};
+    return {sizeof(mie_frame),   MIE_YUV420, width, height, {planes, planes + luma, planes + luma + half * rows},
+            {width, half, half}, full_range};
 }
 
 inline std::vector<mie_face> find_faces(const mie_networks& networks, const mie_frame& frame, int most = 16) {
@@ -119,8 +119,12 @@ struct Clip {
 
     mie_clip record() const {
         if (!rigid_px.empty() && rigid_px.size() != intensity.size()) throw Error(MIE_BAD_SIZE, "rigid_px has another number of frames");
-        return {sizeof(mie_clip), int32_t(intensity.size()), intensity.empty() ? nullptr : intensity[0].data(),
-                rigid_px.empty() ? nullptr : rigid_px[0].data(), noise_sigma, {key[0], key[1]}};
+        return {sizeof(mie_clip),
+                int32_t(intensity.size()),
+                intensity.empty() ? nullptr : intensity[0].data(),
+                rigid_px.empty() ? nullptr : rigid_px[0].data(),
+                noise_sigma,
+                {key[0], key[1]}};
     }
 };
 

@@ -61,8 +61,7 @@ int main(int argc, char** argv) try {
 
     std::ios::sync_with_stdio(false);
     const Header video = read_header(std::cin);
-    std::vector<uint8_t> planes(size_t(video.width) * video.height +
-                                2 * size_t((video.width + 1) / 2) * size_t((video.height + 1) / 2));
+    std::vector<uint8_t> planes(size_t(video.width) * video.height + 2 * size_t((video.width + 1) / 2) * size_t((video.height + 1) / 2));
     std::string line;
     for (int64_t index = 0; std::getline(std::cin, line); ++index) {
         if (line.rfind("FRAME", 0) != 0) throw std::runtime_error("a FRAME is missing in the .y4m stream");

@@ -17,8 +17,8 @@ Picture read_ppm(const std::string& path) {
     std::string kind;
     int top = 0;
     Picture picture;
-    if (!(file >> kind >> picture.width >> picture.height >> top) || kind != "P6" || top != 255 || picture.width < 1 || picture.height < 1 ||
-        picture.width > 16384 || picture.height > 16384)
+    if (!(file >> kind >> picture.width >> picture.height >> top) || kind != "P6" || top != 255 || picture.width < 1 ||
+        picture.height < 1 || picture.width > 16384 || picture.height > 16384)
         throw std::runtime_error(path + " is not an 8-bit binary .ppm");
     file.get();
     picture.rgb.resize(size_t(picture.width) * picture.height * 3);
