@@ -5,7 +5,7 @@ from .flow.maps import flow_maps, strain
 from .flow.op import flow
 from .jpeg.op import encode_jpeg
 from .registry import SIMD, backends, choose, explain, simd_level
-from .render.motion import features, motion
+from .render.features import features
 from .render.op import FORMATS, Rendered, RenderSource, noise_word, render, render_with_motion
 from .ststnet.op import StstnetWeights, ststnet
 
@@ -23,7 +23,6 @@ __all__ = [
     "features",
     "flow",
     "flow_maps",
-    "motion",
     "noise_word",
     "render",
     "render_with_motion",

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .recog.frames import Frame as Frame
     from .recog.recognizer import Recognizer as Recognizer
     from .synth import synthesize as synthesize
     from .synth.faces import Face as Face
@@ -23,13 +24,14 @@ _PUBLIC = {
     "Clip": ".synth.render",
     "Event": ".types",
     "Face": ".synth.faces",
+    "Frame": ".recog.frames",
     "Plan": ".synth.plan",
     "Recognizer": ".recog.recognizer",
     "render": ".synth.render",
     "synthesize": ".synth",
 }
 
-__all__ = ["Clip", "Event", "Face", "Plan", "Recognizer", "__version__", "render", "synthesize"]
+__all__ = ["Clip", "Event", "Face", "Frame", "Plan", "Recognizer", "__version__", "render", "synthesize"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,29 +15,12 @@ namespace mie {
 namespace {
 
 using Floats = py::array_t<float, py::array::c_style | py::array::forcecast>;
-using Doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
-
-Floats image_array(const float* image, int side) {
-    Floats array({1, side, side, 3});
-    std::memcpy(array.mutable_data(), image, size_t(array.nbytes()));
-    return array;
-}
 
 void take(const py::handle& output, py::ssize_t count, const char* what, float* target) {
     const Floats array = py::cast<Floats>(output);
     if (array.size() != count)
         throw py::value_error(std::string(what) + " has " + std::to_string(array.size()) + " numbers, expected " + std::to_string(count));
     std::memcpy(target, array.data(), size_t(array.nbytes()));
-}
-
-// A Python network: float32 [1, side, side, 3] -> a pair of arrays
-void call(const py::object& network, const float* image, int side, py::ssize_t first_count, float* first, py::ssize_t second_count,
-          float* second) {
-    py::gil_scoped_acquire held;
-    const py::tuple outputs = py::cast<py::tuple>(network(image_array(image, side)));
-    if (outputs.size() != 2) throw py::value_error("a network must return two arrays");
-    take(outputs[0], first_count, "the network's first output", first);
-    take(outputs[1], second_count, "the network's second output", second);
 }
 
 std::vector<FaceFound> find_faces_py(const py::array& rgb, const py::object& run_detector, const py::object& run_landmarks, int max_faces) {
@@ -49,10 +32,8 @@ std::vector<FaceFound> find_faces_py(const py::array& rgb, const py::object& run
 
 py::tuple align_face(const py::array& rgb, const Doubles& landmarks, int size) {
     const Frame view = frame_of(rgb, true);
-    if (landmarks.ndim() != 2 || landmarks.shape(0) != kLandmarks || landmarks.shape(1) != 3)
-        throw py::value_error("landmarks must be [478, 3]");
+    const auto* points = landmarks_of(landmarks);
     if (size < 1 || size > 8192) throw py::value_error("size must lie in 1..8192 px");
-    const auto* points = reinterpret_cast<const double (*)[3]>(landmarks.data());
     py::array_t<uint8_t> target({size, size, 3});
     Doubles moved({kLandmarks, 3});
     uint8_t* pixels = target.mutable_data();
@@ -68,12 +49,30 @@ py::tuple align_face(const py::array& rgb, const Doubles& landmarks, int size) {
 
 }  // namespace
 
+void call_network(const py::object& network, const std::vector<py::ssize_t>& shape, const float* image, py::ssize_t first_count,
+                  float* first, py::ssize_t second_count, float* second) {
+    py::gil_scoped_acquire held;
+    Floats input(shape);
+    std::memcpy(input.mutable_data(), image, size_t(input.nbytes()));
+    const py::tuple outputs = py::cast<py::tuple>(network(input));
+    if (outputs.size() != 2) throw py::value_error("a network must return two arrays");
+    take(outputs[0], first_count, "the network's first output", first);
+    take(outputs[1], second_count, "the network's second output", second);
+}
+
+const double (*landmarks_of(const Doubles& landmarks))[3] {
+    if (landmarks.ndim() != 2 || landmarks.shape(0) != kLandmarks || landmarks.shape(1) != 3)
+        throw py::value_error("landmarks must be [478, 3]");
+    return reinterpret_cast<const double (*)[3]>(landmarks.data());
+}
+
 Networks networks_of(const py::object& run_detector, const py::object& run_landmarks) {
     return {[=](const float* image, float* regressors, float* scores) {
-                call(run_detector, image, kDetectorSide, kAnchors * kRegressors, regressors, kAnchors, scores);
+                call_network(run_detector, {1, kDetectorSide, kDetectorSide, 3}, image, kAnchors * kRegressors, regressors, kAnchors,
+                             scores);
             },
             [=](const float* image, float* landmarks, float* presence) {
-                call(run_landmarks, image, kLandmarkSide, kLandmarks * 3, landmarks, 1, presence);
+                call_network(run_landmarks, {1, kLandmarkSide, kLandmarkSide, 3}, image, kLandmarks * 3, landmarks, 1, presence);
             }};
 }
 

@@ -14,8 +14,6 @@ namespace py = pybind11;
 namespace mie {
 namespace {
 
-using Doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
-
 std::vector<Vec3> points(const Doubles& a, const char* what) {
     if (a.ndim() != 2 || a.shape(0) < kMeshVertices || a.shape(1) != 3)
         throw std::invalid_argument(std::string(what) + ": expected [468 or more, 3]");

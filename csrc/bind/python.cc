@@ -7,14 +7,13 @@ PYBIND11_MODULE(_core, m) {
     m.doc() = "The C++ runtime of mie_engine";
     m.attr("__version__") = MIE_VERSION;
     mie::bind_render(m);
-    mie::bind_motion(m);
+    mie::bind_features(m);
     mie::bind_face(m);
     mie::bind_align(m);
     mie::bind_track(m);
     mie::bind_geometry(m);
     mie::bind_jpeg(m);
     mie::bind_flow(m);
-    mie::bind_flow_maps(m);
     mie::bind_recognizer(m);
     mie::bind_shard(m);
     mie::bind_ststnet(m);

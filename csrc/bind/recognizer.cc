@@ -17,7 +17,6 @@ namespace mie {
 namespace {
 
 using Floats = py::array_t<float, py::array::c_style | py::array::forcecast>;
-using Doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
 
 py::dict rejections(const std::array<int64_t, kReasons>& counts) {
     const char* names[kReasons] = {"blink", "head", "too_long", "too_large", "repeated", "not_returning"};
@@ -52,22 +51,9 @@ py::tuple spot(const Doubles& time_s, const Floats& region, const Floats& head) 
 
 // A Python network: float32 [1, 3, side, side] -> logits [1, classes], au_logits [1, aus]
 LabelNetwork label_network(const py::object& run, int classes, int aus, int side, const std::string& strain, double temperature) {
-    const Strain kind = strain == "true" ? Strain::true_ : strain == "shift" ? Strain::shift : Strain::meb;
-    if (strain != "true" && strain != "shift" && strain != "meb") throw py::value_error("strain must be true, shift or meb");
     if (side != 28 && side != 56 && side != 64) throw py::value_error("side must be 28, 56 or 64");
-    return {classes, aus, side, kind, temperature, [=](const float* maps, float* logits, float* au_logits) {
-                py::gil_scoped_acquire held;
-                Floats input({1, 3, side, side});
-                std::copy_n(maps, 3 * side * side, input.mutable_data());
-                const py::tuple outputs = py::cast<py::tuple>(run(input));
-                if (outputs.size() != 2) throw py::value_error("the recogniser network must return two arrays");
-                const int counts[] = {classes, aus};
-                float* const targets[] = {logits, au_logits};
-                for (int k = 0; k < 2; ++k) {
-                    const Floats array = py::cast<Floats>(outputs[k]);
-                    if (array.size() != counts[k]) throw py::value_error("the recogniser network returned another number of logits");
-                    std::copy_n(array.data(), counts[k], targets[k]);
-                }
+    return {classes, aus, side, strain_of(strain), temperature, [=](const float* maps, float* logits, float* au_logits) {
+                call_network(run, {1, 3, side, side}, maps, classes, logits, aus, au_logits);
             }};
 }
 

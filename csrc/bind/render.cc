@@ -172,20 +172,15 @@ Bytes render(const RenderSource& source, const Words& coefficients, const std::s
 SimdLevel level_of(const std::string& name) {
     for (int i = 0; i < 3; ++i) {
         if (name != kLevels[i]) continue;
-        require(SimdLevel(i) <= best_simd(), "render: this processor has no " + name + ", its best level is " + kLevels[int(best_simd())]);
+        require(SimdLevel(i) <= best_simd(), "simd: this processor has no " + name + ", its best level is " + kLevels[int(best_simd())]);
         return SimdLevel(i);
     }
-    throw py::value_error("render: level is '" + name + "', expected scalar, avx2 or avx512");
+    throw py::value_error("simd: level is '" + name + "', expected scalar, avx2 or avx512");
 }
 
 void bind_render(py::module_& m) {
     py::class_<RenderSource>(m, "RenderSource", "A face prepared for rendering: padded planes and packed basis grids.")
-        .def(py::init(&make_source), py::arg("rgb").noconvert(), py::arg("basis").noconvert())
-        .def_property_readonly("width", &RenderSource::width)
-        .def_property_readonly("height", &RenderSource::height)
-        .def_property_readonly("channels", &RenderSource::channels)
-        .def_property_readonly("fields", &RenderSource::fields)
-        .def_property_readonly("bytes", &RenderSource::bytes);
+        .def(py::init(&make_source), py::arg("rgb").noconvert(), py::arg("basis").noconvert());
     m.def("render", &render, py::arg("source"), py::arg("coefficients").noconvert(), py::arg("format"), py::arg("noise_q15"),
           py::arg("key0"), py::arg("key1"), py::arg("first_frame"), py::arg("level"), py::arg("threads"),
           py::arg("out").noconvert() = py::none(), py::arg("onset").noconvert() = py::none(), py::arg("flow").noconvert() = py::none(),
@@ -194,7 +189,6 @@ void bind_render(py::module_& m) {
     m.def(
         "simd_levels", [] { return std::vector<std::string>(kLevels, kLevels + int(best_simd()) + 1); },
         "Instruction sets that this processor runs, plainest first.");
-    m.def("best_simd", [] { return kLevels[int(best_simd())]; }, "The widest of simd_levels().");
     m.def("noise_word", &noise_word, py::arg("sigma_levels"), "Noise multiplier of a Gaussian sigma in grey levels.");
 }
 

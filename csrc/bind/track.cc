@@ -9,8 +9,6 @@ namespace py = pybind11;
 namespace mie {
 namespace {
 
-using Doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
-
 // The callables that Networks holds are Python's: the tracker lives and dies with the GIL held, and lets go of it to push.
 const std::vector<TrackedFace>& push(FaceTracker& tracker, const py::object& planes, bool full_range, double time_s) {
     const Frame frame = frame_of(planes, full_range);
@@ -19,9 +17,7 @@ const std::vector<TrackedFace>& push(FaceTracker& tracker, const py::object& pla
 }
 
 Doubles layout_crop_py(const Doubles& landmarks, int size) {
-    if (landmarks.ndim() != 2 || landmarks.shape(0) != kLandmarks || landmarks.shape(1) != 3)
-        throw py::value_error("landmarks must be [478, 3]");
-    const Affine crop = layout_crop(reinterpret_cast<const double (*)[3]>(landmarks.data()), size);
+    const Affine crop = layout_crop(landmarks_of(landmarks), size);
     return Doubles({2, 3}, &crop.m[0][0]);
 }
 

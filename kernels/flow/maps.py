@@ -31,20 +31,18 @@ class MapsCall(NamedTuple):
 def strain(flow: Floats, kind: str = "true", *, backend: str = "auto") -> Floats:
     """Strain of flow fields per px, in one of three definitions of the field; the same bits on every backend.
 
-        Args:
-            flow: float32 [N, 2, H, W] (u, v) px, sides of at least 2;
-    NaN gives NaN.kind : "true" : sqrt(ux ^ 2 + vy ^ 2 + (uy + vx) ^ 2 / 2) by central differences, one - sided at the border;
-    "shift" : by differences to the next pixel(SKD - TSTSAN);
-    "meb" : Sobel sums with axes swapped,
-            which rotation alone makes 11.3 times its angle(MEB).The last two serve comparison with published results.backend : "auto",
-            "cpu" or "ref";
-    all but "auto" run or raise.
+    Args:
+        flow: float32 [N, 2, H, W] (u, v) px, sides of at least 2; NaN gives NaN.
+        kind: "true": sqrt(ux^2 + vy^2 + (uy + vx)^2 / 2) by central differences, one-sided at the border; "shift": by differences to the
+            next pixel (SKD-TSTSAN); "meb": Sobel sums with axes swapped, which rotation alone makes 11.3 times its angle (MEB). The last
+            two serve comparison with published results.
+        backend: "auto", "cpu" or "ref"; all but "auto" run or raise.
 
-        Returns:
-            float32 [N, H, W].
+    Returns:
+        float32 [N, H, W].
 
-        Raises:
-            ShapeError: another shape or dtype. UsageError: an unknown kind or backend. BackendError: the backend cannot run here.
+    Raises:
+        ShapeError: another shape or dtype. UsageError: an unknown kind or backend. BackendError: the backend cannot run here.
     """
     _, _, height, width = require.shape("strain: flow", flow, "[N, 2, H, W]", dtype="float32", hint="pass flow as kernels.flow gives it")
     if min(height, width) < 2:
@@ -65,28 +63,25 @@ def flow_maps(
 ) -> Maps:
     """Maps of the estimated flow of frame pairs, as `features` gives them of exact flow; no full-size field is made.
 
-        The flow on cells of 2 x 2 px goes to a lattice of 2 side x 2 side points (means over the area of a point; where a point is smaller
-        than a cell, linear between cells), in px of that lattice;
-    strain is taken there; 2 x 2 points are averaged.
+    The flow on cells of 2 x 2 px goes to a lattice of 2 side x 2 side points (means over the area of a point; where a point is smaller
+    than a cell, linear between cells), in px of that lattice; strain is taken there; 2 x 2 points are averaged.
 
-        Args:
-            onset: uint8 grey [N, H, W], or [1, H, W]: one onset for all later frames. Sides 32 to 4096 px.
-            later: uint8 grey [N, H, W].
-            side: 28, 56 or 64.
-            strain: "true", "shift" or "meb", see `strain`.
-            backend: "auto", "cpu" or "ref";
-    all but "auto" run or raise.simd : instruction set of the cpu backend : "auto", "scalar", "avx2" or "avx512";
-    all but "auto" run or raise.threads : pairs are shared out to so many threads by the cpu backend,
-        0(all cores)to 256.
+    Args:
+        onset: uint8 grey [N, H, W], or [1, H, W]: one onset for all later frames. Sides 32 to 4096 px.
+        later: uint8 grey [N, H, W].
+        side: 28, 56 or 64.
+        strain: "true", "shift" or "meb", see `strain`.
+        backend: "auto", "cpu" or "ref"; all but "auto" run or raise.
+        simd: instruction set of the cpu backend: "auto", "scalar", "avx2" or "avx512"; all but "auto" run or raise.
+        threads: pairs are shared out to so many threads by the cpu backend, 0 (all cores) to 256.
 
-        Returns : maps uint8[N, side, side, 3],
-                  u,
-                  v and strain each scaled from least to largest onto 0..255(constant : 0); and ranges float32
-            [N, 3, 2], these values. A sample depends on nothing but its own pair.
+    Returns:
+        maps uint8 [N, side, side, 3], u, v and strain each scaled from least to largest onto 0..255 (constant: 0); and ranges float32
+        [N, 3, 2], these values. A sample depends on nothing but its own pair.
 
-        Raises:
-            ShapeError, RangeError: frames or numbers that `flow` refuses. UsageError: an unknown side, strain, backend or instruction set.
-            BackendError: the backend or instruction set asked for cannot run here.
+    Raises:
+        ShapeError, RangeError: frames or numbers that `flow` refuses. UsageError: an unknown side, strain, backend or instruction set.
+        BackendError: the backend or instruction set asked for cannot run here.
     """
     if isinstance(side, bool) or side not in SIDES:
         raise UsageError(f"flow_maps: side is {side!r}, allowed are {', '.join(map(str, SIDES))}")

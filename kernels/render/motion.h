@@ -14,6 +14,6 @@ struct MotionParams {
 // One frame of at least 2 x 2 px. Nodes are int16 [2][gh][gw] Q7 px within +-3584; onset_nodes may be null: an onset at rest.
 // Every level gives the same bits.
 void motion_frame(const MotionParams& p, const int16_t* onset_nodes, const int16_t* later_nodes, int width, int height, int frame,
-                  SimdLevel level = best_simd());
+                  SimdLevel level);
 
 }  // namespace mie

@@ -51,7 +51,7 @@ def grid_size(pixels: int) -> int:
     return (pixels + NODE_STEP_PX - 1) // NODE_STEP_PX + 1
 
 
-def sum_nodes(coefficients: NDArray[np.int16], basis: NDArray[np.int16]) -> NDArray[np.int16]:
+def sum_nodes(coefficients: Integers | NDArray[np.int16], basis: NDArray[np.int16]) -> NDArray[np.int16]:
     """int16 [K] Q12 and int16 [K, F, GH, GW] -> int16 [F, GH, GW]: the grids of one frame."""
     total = np.tensordot(coefficients.astype(np.int64), basis.astype(np.int64), 1)
     return np.clip(odd_round(total, NODE_SHIFT), -NODE_LIMIT, NODE_LIMIT).astype(np.int16)

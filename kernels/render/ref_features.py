@@ -12,11 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .ref import NOISE_TABLE, odd_round, philox4x32
+from .ref import NODE_LIMIT, NOISE_TABLE, odd_round, philox4x32, sum_nodes
 from .ref_motion import Int, invert, twice_gradient
 
 LATTICE = 56
-NODE_LIMIT_Q7 = 3584
 COEFFICIENT_BUDGET_Q12 = 32767
 LATTICE_FLOW_LIMIT_Q14 = (1 << 20) - 1  # 64 lattice px
 
@@ -26,7 +25,7 @@ POWERS_Q14 = np.array([round(2 ** (14 + i / 64)) for i in range(65)], np.int64) 
 
 
 class Batch(NamedTuple):
-    """Checked arguments of features; see motion.features. Optional parts are None when switched off."""
+    """Checked arguments of features; see features.features. Optional parts are None when switched off."""
 
     basis: NDArray[np.int16]  # [K, F, GH, GW] Q9 px
     coefficients: NDArray[np.int16]  # [N, K] Q12
@@ -49,8 +48,7 @@ def odd_divide(value: int, divisor: int) -> int:
 
 def displacement_nodes(coefficients: Int, basis: NDArray[np.int16]) -> Int:
     """Displacement nodes [2, GH, GW] Q7 px of one coefficient vector [K]."""
-    total = np.tensordot(coefficients, basis[:, :2].astype(np.int64), 1)
-    return np.clip(odd_round(total, 14), -NODE_LIMIT_Q7, NODE_LIMIT_Q7)
+    return sum_nodes(coefficients, basis[:, :2]).astype(np.int64)
 
 
 def with_relative(coefficients: Int, relative: NDArray[np.int16], channel_peak_q7: NDArray[np.int32], nodes: Int) -> Int:
@@ -101,7 +99,7 @@ def lattice_flow(batch: Batch, index: int) -> Int:
     j, i = (g.astype(np.int64) for g in np.mgrid[:LATTICE, :LATTICE])
     ox, oy, xx, xy, yx, yy = (int(v) for v in batch.lattice[index])
     x, y = (((o + i * a + j * b + 32) >> 6) + 512 for o, a, b in ((ox, xx, xy), (oy, yx, yy)))
-    u, v = np.clip(invert(nodes, np.zeros((2, 1, 1), np.int64), x, y), -8 * NODE_LIMIT_Q7, 8 * NODE_LIMIT_Q7)
+    u, v = np.clip(invert(nodes, np.zeros((2, 1, 1), np.int64), x, y), -8 * NODE_LIMIT, 8 * NODE_LIMIT)
 
     t = batch.turn[index].astype(np.int64)
     limit = LATTICE_FLOW_LIMIT_Q14
@@ -127,7 +125,7 @@ def lattice_strain(flow: Int) -> Int:
 
 
 def features(batch: Batch) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Maps [N, 28, 28, 3] and ranges [N, 3, 2]; see motion.features."""
+    """Maps [N, 28, 28, 3] and ranges [N, 3, 2]; see features.features."""
     count, side = len(batch.coefficients), LATTICE // 2
     maps, ranges = np.zeros((count, side, side, 3), np.uint8), np.empty((count, 3, 2), np.float32)
     for index in range(count):

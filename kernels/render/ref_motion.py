@@ -108,7 +108,7 @@ def strain_of(flow: Int) -> NDArray[np.float32]:
 def motion(
     later: NDArray[np.int16], onset: NDArray[np.int16] | None, height: int, width: int, flow: bool, strain: bool
 ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
-    """Flow [N, H, W, 2] in px and strain [N, H, W] of later nodes [N, 2, GH, GW]; see motion.motion."""
+    """Flow [N, H, W, 2] in px and strain [N, H, W] of later nodes [N, 2, GH, GW]; see op.render_with_motion."""
     y, x = (g.astype(np.int64) * 1024 + 512 for g in np.mgrid[:height, :width])
     still = np.zeros_like(x)
     goal = np.stack([still, still]) if onset is None else sample(onset.astype(np.int64), x, y, still, still)[0]

@@ -64,8 +64,8 @@ RenderSource::RenderSource(const uint8_t* rgb, int width, int height, const int1
     const int blocks = block_count(fields * grid_size(width) * grid_size(height));
     const int64_t full_bytes = plane_bytes(width, height), half_bytes = plane_bytes(half_width, half_height);
     const int64_t grid_bytes = int64_t(blocks) * pair_count(channels) * kBlockNodes * 2 * int64_t(sizeof(int16_t));
-    bytes_ = 4 * full_bytes + 2 * half_bytes + grid_bytes;
-    memory_.reset(static_cast<uint8_t*>(::operator new(size_t(bytes_), std::align_val_t(kLine))));
+    const size_t bytes = 4 * full_bytes + 2 * half_bytes + grid_bytes;
+    memory_.reset(static_cast<uint8_t*>(::operator new(bytes, std::align_val_t(kLine))));
 
     uint8_t* next = memory_.get();
     for (int plane = kRed; plane < kPlanes; ++plane) {
@@ -139,8 +139,6 @@ RenderParams RenderSource::params(RenderFormat format) const {
 }
 
 int RenderSource::node_room() const { return mie::node_room(width_, height_, fields_); }
-
-int64_t RenderSource::bytes() const { return bytes_ + int64_t(live_.size() * sizeof(uint64_t)); }
 
 void RenderSource::sum_nodes(const int16_t* coefficients, int16_t* nodes, SimdLevel level) const {
     mie::sum_nodes(params(kRgb), coefficients, nodes, level);

@@ -27,8 +27,6 @@ class RenderSource {
     int width() const { return width_; }
     int height() const { return height_; }
     int channels() const { return channels_; }
-    int fields() const { return fields_; }
-    int64_t bytes() const;  // memory held
 
   private:
     struct Free {
@@ -41,8 +39,7 @@ class RenderSource {
 
     int width_, height_, channels_, fields_;
     std::unique_ptr<uint8_t[], Free> memory_;  // planes, then packed grids, each on a 64-byte boundary
-    int64_t bytes_;
-    uint8_t* plane_[kPlanes];  // at pixel (0, 0)
+    uint8_t* plane_[kPlanes];                  // at pixel (0, 0)
     int stride_[kPlanes];
     int16_t* grids_;
     std::vector<uint64_t> live_;

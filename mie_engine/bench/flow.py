@@ -6,10 +6,7 @@ End-point errors in px on frame pairs whose motion is known; a speed counts only
 from __future__ import annotations
 
 import importlib
-import random
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -19,7 +16,7 @@ from numpy.typing import NDArray
 
 from .. import kernels
 from .motion_pairs import CASES, Case, Pair, endpoint_errors, pairs
-from .report import Row, measured, peer_package, print_rows, show
+from .report import Row, goal, measured, medians_ms, peer_package, print_rows, show
 
 Grey = NDArray[np.uint8]
 Method = Callable[[Grey, Grey], Any]  # two frames -> flow [2, H, W]
@@ -121,27 +118,8 @@ def feature_calls(cv2: Any, pair: Pair) -> dict[str, tuple[Callable[[], Any], in
 
 def speed(table: str, calls: dict[str, tuple[Callable[[], Any], int]], rounds: int) -> list[Row]:
     """Rows of ms per pair and how many times as long DIS takes."""
-    spent: dict[str, list[float]] = {name: [] for name in calls}
-    repeats: dict[str, int] = {}
-    for name, (call, count) in calls.items():
-        start = time.process_time_ns()
-        call()
-        once_ms = (time.process_time_ns() - start) / 1e6
-        repeats[name] = max(1, int(8 / max(once_ms, 0.1)))
-        if once_ms > 100:  # slow enough to be known from one call
-            spent[name].append(once_ms / count)
-    names, order = [name for name in calls if not spent[name]], random.Random(1)
-    for _ in range(rounds):
-        order.shuffle(names)  # what a case leaves behind in the caches must not always fall on the same neighbour
-        for name in names:
-            call, count = calls[name]
-            for _ in range(repeats[name] // 4 + 1):  # untimed
-                call()
-            start = time.process_time_ns()
-            for _ in range(repeats[name]):
-                call()
-            spent[name].append((time.process_time_ns() - start) / 1e6 / repeats[name] / count)
-    median = {name: statistics.median(values) for name, values in spent.items()}
+    times = medians_ms({name: call for name, (call, _) in calls.items()}, rounds)
+    median = {name: ms / calls[name][1] for name, ms in times.items()}
     return [
         {"table": table, table: name, "ms": ms} | {f"x {peer}": median[peer] / ms for peer in ("DIS MEDIUM", "DIS ULTRAFAST")}
         for name, ms in median.items()
@@ -159,29 +137,24 @@ def targets(rows: list[Row]) -> list[Row]:
         tables.setdefault(row["table"], {})[row[row["table"]]] = values
     results: list[Row] = []
 
-    def goal(case: str, limit: float, reached: float, at_most: bool) -> None:
-        holds = reached <= limit if at_most else reached >= limit
-        results.append(
-            {"table": "goal", "case": case, "goal": f"{'<=' if at_most else '>='} {limit:g}", "reached": reached, "holds": holds}
-        )
-
     for level in levels():
         for table, methods in tables.items():
             if not table.startswith("error"):
                 continue
             our = methods[f"ours, {level}"]
             worst = max(our[case] / methods["DIS MEDIUM"][case] for case in our)
-            goal(f"{level}: / DIS MEDIUM in the worst column, {table}", 0.65, worst, True)
+            results.append(goal(f"{level}: / DIS MEDIUM in the worst column, {table}", worst, 0.65, at_most=True))
             if TVL1 in methods and "moving" in table:
+                edge = our["lip edge"] / methods[TVL1]["lip edge"]
                 worst = max(our[case] / methods[TVL1][case] for case in BEFORE_TVL1)
-                goal(f"{level}: / TV-L1 in the worst column of 0.3 to 3 px, {table}", 1, worst, True)
-                goal(f"{level}: / TV-L1 at the lip edge, {table}", 1.2, our["lip edge"] / methods[TVL1]["lip edge"], True)
+                results.append(goal(f"{level}: / TV-L1 in the worst column of 0.3 to 3 px, {table}", worst, 1, at_most=True))
+                results.append(goal(f"{level}: / TV-L1 at the lip edge, {table}", edge, 1.2, at_most=True))
     for level, features, medium, ultrafast in (("avx512", False, 25, 0), ("avx2", False, 8, 0), ("avx512", True, 25, 3)):
         for table, calls in tables.items():
             if f"ours, {level}" in calls and table.startswith("features" if features else "speed"):
-                goal(f"{level}: x DIS MEDIUM, {table}", medium, calls[f"ours, {level}"]["x DIS MEDIUM"], False)
+                results.append(goal(f"{level}: x DIS MEDIUM, {table}", calls[f"ours, {level}"]["x DIS MEDIUM"], medium))
                 if ultrafast:
-                    goal(f"{level}: x DIS ULTRAFAST, {table}", ultrafast, calls[f"ours, {level}"]["x DIS ULTRAFAST"], False)
+                    results.append(goal(f"{level}: x DIS ULTRAFAST, {table}", calls[f"ours, {level}"]["x DIS ULTRAFAST"], ultrafast))
     return results
 
 

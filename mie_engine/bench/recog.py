@@ -6,10 +6,8 @@ One thread, process CPU time, medians of interleaved rounds, every call through 
 from __future__ import annotations
 
 import json as json_module
-import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,13 +21,12 @@ from ..errors import EnvironmentProblem
 from ..models import checkpoint
 from ..models.model_info import KEY
 from ..models.recogniser import Recogniser
-from .report import Row, measured, peer_package, print_rows, show
+from .report import Row, goal, measured, medians_ms, peer_package, print_rows, show
 from .road import road
 
 BATCHES = (1, 16)
 GOAL = 5.0  # times ONNX Runtime
 CLOSE = 1e-5  # largest difference, relative to the largest logit where that is above 1
-TIMED_MS = 20.0
 INFO = {"model": "ststnet", "classes": ["negative", "positive", "surprise"]}
 
 
@@ -70,7 +67,7 @@ def ststnet(rounds: int) -> list[Row]:
         calls: dict[str, Callable[[], Any]] = {"native": partial(kernels.ststnet, maps, packed), "ONNX Runtime": partial(theirs, maps)}
         expected = calls["ONNX Runtime"]()
         difference = float(np.abs(calls["native"]() - expected).max() / max(1.0, np.abs(expected).max()))
-        times = {case: us / batch for case, us in medians_us(calls, rounds).items()}
+        times = {case: 1000 * ms / batch for case, ms in medians_ms(calls, rounds).items()}
         row = {"table": "speed", "case": f"STSTNet, batch {batch}"} | {f"{case}, us a map": us for case, us in times.items()}
         rows.append(row | {"times ONNX Runtime": times["ONNX Runtime"] / times["native"], "largest difference": difference})
     return rows
@@ -84,22 +81,7 @@ def shipped(rounds: int) -> Row:
     except EnvironmentProblem as error:
         return row | {"us a map": str(error)}
     maps = np.random.default_rng(1).integers(0, 256, (16, recogniser.side, recogniser.side, 3), np.uint8)
-    return row | {"us a map": medians_us({"": lambda: recogniser.scores(maps)}, rounds)[""] / 16}
-
-
-def medians_us(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """CPU time of a call, median of rounds in which the cases take turns."""
-    spent: dict[str, list[float]] = {case: [] for case in calls}
-    for turn in range(rounds + 1):  # the first round warms up
-        for case, call in calls.items():
-            start, count, ms = time.process_time_ns(), 0, 0.0
-            while ms < TIMED_MS:
-                for _ in range(8):
-                    call()
-                count, ms = count + 8, (time.process_time_ns() - start) / 1e6
-            if turn:
-                spent[case].append(1000 * ms / count)
-    return {case: statistics.median(values) for case, values in spent.items()}
+    return row | {"us a map": 1000 * medians_ms({"": lambda: recogniser.scores(maps)}, rounds)[""] / 16}
 
 
 def goals(rows: list[Row]) -> list[Row]:
@@ -107,10 +89,9 @@ def goals(rows: list[Row]) -> list[Row]:
     found: list[Row] = []
     for row in rows:
         if row["table"] == "speed":
-            speed, error = row["times ONNX Runtime"], row["largest difference"]
-            found.append({"case": f"{row['case']}: x ONNX Runtime", "goal": f">= {GOAL:g}", "reached": speed, "holds": speed >= GOAL})
-            found.append({"case": f"{row['case']}: difference", "goal": f"<= {CLOSE:g}", "reached": error, "holds": error <= CLOSE})
-    return [{"table": "goal"} | row for row in found]
+            found.append(goal(f"{row['case']}: x ONNX Runtime", row["times ONNX Runtime"], GOAL))
+            found.append(goal(f"{row['case']}: difference", row["largest difference"], CLOSE, at_most=True))
+    return found
 
 
 def measure(rounds: int) -> list[Row]:

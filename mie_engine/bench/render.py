@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import importlib
-import random
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +19,7 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from .. import kernels
-from .report import Row, measured, peer_package, print_rows, show
+from .report import Row, goal, measured, medians_ms, peer_package, print_rows, show
 
 Floats = NDArray[np.floating[Any]]
 
@@ -170,23 +168,8 @@ def speed(cv2: Any, image: NDArray[np.uint8], field: Field, rounds: int) -> list
     ours, peers = our_cases(image, field), peer_cases(cv2, image, field)
     calls = {name: (call, FRAMES) for name, call in ours.items()}
     calls |= {name: (call, FRAMES if "16" in name else 1) for name, call in peers.items()}
-    for call, _ in calls.values():
-        for _ in range(3):
-            call()
-    spent: dict[str, list[float]] = {name: [] for name in calls}
-    names, order = list(calls), random.Random(1)
-    for _ in range(rounds):
-        order.shuffle(names)  # what a case leaves behind in the caches must not always fall on the same neighbour
-        for name in names:
-            call, frames = calls[name]
-            repeats = 4 if frames == FRAMES else 8
-            for _ in range(repeats):  # untimed
-                call()
-            start = time.process_time_ns()
-            for _ in range(repeats):
-                call()
-            spent[name].append((time.process_time_ns() - start) / 1e6 / repeats / frames)
-    median = {name: statistics.median(values) for name, values in spent.items()}
+    times = medians_ms({name: call for name, (call, _) in calls.items()}, rounds)
+    median = {name: ms / calls[name][1] for name, ms in times.items()}
     return [{"table": "speed", "case": name, "ms": ms} | {peer: median[peer] / ms for peer in PEERS} for name, ms in median.items()]
 
 
@@ -236,21 +219,15 @@ def targets(rows: list[Row]) -> list[Row]:
     """The goals of the renderer, the figure reached and whether it holds; goals of absent instruction sets are left out."""
     times = {row["case"]: row for row in rows if row["table"] == "speed"}
     fixed, floating, gemm, scripted = PEERS
-    goals = [(f"avx512 {format}", peer, goal) for format in ("rgb", "planar") for peer, goal in ((gemm, 18), (floating, 12), (fixed, 9))]
+    goals = [(f"avx512 {format}", peer, least) for format in ("rgb", "planar") for peer, least in ((gemm, 18), (floating, 12), (fixed, 9))]
     goals += [("avx512 yuv420 + shading + noise", peer, 12) for peer in (gemm, scripted)]
     goals += [(f"avx2 {format}", gemm, 9) for format in ("rgb", "planar", "yuv420")]
     goals += [(f"scalar {format}", fixed, 1) for format in ("rgb", "planar", "yuv420")]  # any other machine
-    results: list[Row] = []
-    for case, peer, goal in goals:
-        if case not in times:
-            continue
-        reached = times[case][peer]
-        results.append({"table": "goal", "case": f"{case}: x {peer}", "goal": f">= {goal}", "reached": reached, "holds": reached >= goal})
+    results = [goal(f"{case}: x {peer}", times[case][peer], least) for case, peer, least in goals if case in times]
     for row in rows:
         if row["table"] == "quality":
             loss = row["exact, rounded"] - row["ours"]
-            name = f"{row['case']}: dB below exact, rounded"
-            results.append({"table": "goal", "case": name, "goal": "<= 0.3", "reached": loss, "holds": loss <= 0.3})
+            results.append(goal(f"{row['case']}: dB below exact, rounded", loss, 0.3, at_most=True))
     return results
 
 

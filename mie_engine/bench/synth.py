@@ -30,7 +30,7 @@ from ..synth.plan import Drift, Identity
 from ..synth.rig import Rig
 from ..synth.shard import ShardJob, build_shard
 from .render import exact_bilinear, psnr_db
-from .report import Row, measured, peer_package, print_rows, show
+from .report import Row, goal, measured, medians_ms, peer_package, print_rows, show
 
 FACES = Path(__file__).parents[1] / "assets" / "faces"
 SIZE_PX, FRAMES, CLIPS = 256, 16, 128
@@ -160,34 +160,8 @@ def speed(cv2: Any, scene: Scene, rounds: int) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="mie-bench-") as name:
         folder = Path(name)
         calls = {**ours(scene, folder), **peers(cv2, scene, folder)}
-        spent: dict[str, list[float]] = {case: [] for case in calls}
-        for turn in range(rounds + 1):  # the first round warms up
-            for case, call in calls.items():
-                if "script" in case and turn > 2:
-                    continue  # a second a call: two medians are enough
-                ms = _cpu_ms(call, once="tar" in case or "script" in case) / (CLIPS if "tar" in case else 1)
-                if turn:
-                    spent[case].append(ms)
-    return [{"table": "speed", "case": case, "ms_per_clip": statistics.median(values)} for case, values in spent.items()]
-
-
-WARM_MS, TIMED_MS = 10, 20
-
-
-def _cpu_ms(call: Callable[[], Any], once: bool) -> float:
-    """CPU time of a call. Short calls run untimed until what the case before left in the caches is gone, then for TIMED_MS."""
-    if not once:
-        _run_for(call, WARM_MS)
-    return _run_for(call, 0 if once else TIMED_MS)
-
-
-def _run_for(call: Callable[[], Any], least_ms: float) -> float:
-    """Calls at least once and until `least_ms` of CPU time have passed; returns ms per call."""
-    start, calls, ms = time.process_time_ns(), 0, 0.0
-    while calls == 0 or ms < least_ms:
-        call()
-        calls, ms = calls + 1, (time.process_time_ns() - start) / 1e6
-    return ms / calls
+        times = medians_ms(calls, rounds)
+    return [{"table": "speed", "case": case, "ms_per_clip": ms / (CLIPS if "tar" in case else 1)} for case, ms in times.items()]
 
 
 def quality(cv2: Any, scene: Scene) -> Row:
@@ -252,13 +226,9 @@ def measure(rounds: int) -> list[Row]:
     rows = [*speed(cv2, scene, rounds), quality(cv2, scene), two_workers(scene)]
     rows += [memory(clips, content) for content in ("pair", "features") for clips in (1_000, 100_000)]
     times = {row["case"]: row["ms_per_clip"] for row in rows if row["table"] == "speed"}
-    goals = [
-        {"table": "goal", "case": f"{case} vs {peer}", "goal": goal, "reached": times[peer] / times[case]} for case, peer, goal in GOALS
-    ]
-    goals.append(
-        {"table": "goal", "case": "two workers vs one", "goal": 1.8, "reached": next(r["ratio"] for r in rows if r["table"] == "workers")}
-    )
-    return rows + [goal | {"holds": goal["reached"] >= goal["goal"]} for goal in goals]
+    ratio = next(row["ratio"] for row in rows if row["table"] == "workers")
+    goals = [goal(f"{case} vs {peer}", times[peer] / times[case], least) for case, peer, least in GOALS]
+    return [*rows, *goals, goal("two workers vs one", ratio, 1.8)]
 
 
 def main(json: bool = False, rounds: int = 7) -> int:

@@ -42,7 +42,7 @@ def examine() -> dict[str, Any]:
             "python": platform.python_version(),
             "system": platform.platform(),
         },
-        "processor": {"cores": os.cpu_count(), "simd": f"{_core.best_simd()} (of {', '.join(_core.simd_levels())})"},
+        "processor": {"cores": os.cpu_count(), "simd": f"{_core.simd_levels()[-1]} (of {', '.join(_core.simd_levels())})"},
         "packages": found,
         "extras": extras,
         "encoder": {name: encoder_of(name).library for name in ("jpeg", "png")},

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..errors import UsageError
-from .progress import Progress
+from .progress import Stages
 
 
 def evaluate(
@@ -32,7 +31,10 @@ def evaluate(
     from ..eval import evaluate as work
     from ..eval import events as spotted
     from ..eval import report
+    from ..runtime.files import check_folder
 
+    if out is not None:
+        check_folder(out)
     if protocol == "spot":
         if data is None or events is None:
             raise UsageError("spot compares two tables: give --data TRUTH.csv and --events EVENTS.csv.")
@@ -43,16 +45,8 @@ def evaluate(
             numbers = [int(seed) for seed in seeds.split(",")]
         except ValueError:
             raise UsageError(f"--seeds is {seeds!r}: give whole numbers, comma separated.") from None
-        with ExitStack() as stack:
-            bars: dict[str, Progress] = {}
-
-            def told(what: str, total: int, done: int) -> None:
-                if what not in bars:
-                    stack.close()  # the bar of what came before
-                    bars[what] = stack.enter_context(Progress(what, total, what, quiet=as_json))
-                bars[what].add(done, 1)
-
-            result = work.evaluate(protocol, data, model, weights=weights, seeds=numbers, epochs=epochs, progress=told)
+        with Stages(quiet=as_json) as stages:
+            result = work.evaluate(protocol, data, model, weights=weights, seeds=numbers, epochs=epochs, progress=stages.add)
         text, page = report.markdown(result, folds=False), report.markdown(result)
     if out is not None:
         paths = report.write(result, page, out)

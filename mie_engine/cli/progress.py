@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from typing import Any
 
 PLAIN_EVERY_S = 5.0
@@ -74,3 +75,18 @@ class Progress:
         seconds = time.monotonic() - self._start
         left = (self.total - self.done) * seconds / self.fresh if self.fresh else 0
         print(f"{self.label}: {self.done:,} of {self.total:,}, {self.rate()}, about {left:.0f} s left", file=sys.stderr, flush=True)
+
+
+class Stages(ExitStack):
+    """One bar after the other for work that names its stages as it comes to them."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        super().__init__()
+        self._quiet, self._bars = quiet, dict[str, Progress]()
+
+    def add(self, stage: str, total: int, done: int) -> None:
+        """Count `done` items of a stage, named after its items."""
+        if stage not in self._bars:
+            self.close()  # the bar of what came before
+            self._bars[stage] = self.enter_context(Progress(stage, total, stage, quiet=self._quiet))
+        self._bars[stage].add(done, 1)

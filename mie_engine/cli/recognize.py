@@ -27,7 +27,7 @@ def recognize(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, no progress.")] = False,
 ) -> None:
     """Spot micro-expressions in a video and say what they show. A camera is watched until Ctrl-C."""
-    from ..recog.events import notes, rejections, table, visibility
+    from ..recog.events import named, notes, rejections, table, visibility
     from ..recog.frames import open_frames
     from ..recog.overlay import Overlay
     from ..recog.recognizer import Recognizer
@@ -36,8 +36,8 @@ def recognize(
 
     targets = [path for path in (csv, plot, annotate) if path is not None]
     for path in targets:  # an hour of work is not lost to a wrong folder
-        if not path.parent.is_dir() or path.is_dir():
-            raise UsageError(f"{path} cannot be a file: name one in a folder that exists.")
+        if not path.parent.is_dir() or path.is_symlink() or (path.exists() and not path.is_file()):  # never a device, nor what a link names
+            raise UsageError(f"{path} cannot be made a file: name one in a folder that exists.")
     if len({path.resolve() for path in targets}) < len(targets) or any(path.resolve() == Path(video).resolve() for path in targets):
         raise UsageError("--csv, --plot, --annotate and the video must be different files.")
 
@@ -63,7 +63,7 @@ def recognize(
                 if (elapsed := min(int(last_s - first_s), length)) > bar.done:
                     bar.add(elapsed - bar.done, 1)
         except KeyboardInterrupt:
-            if frames.duration_s is not None:
+            if frames.duration_s is not None or math.isnan(last_s):
                 raise
             stopped.append(f"stopped at {last_s:.1f} s")
         found = recognizer.finish()
@@ -73,15 +73,15 @@ def recognize(
             overlay.add_events(found)
         bar.add(max(length - bar.done, 0), 1)
 
-    counts = recognizer.counts()
+    counts, video = recognizer.counts(), frames.name  # a password of a URL is not in it
     length_s = last_s - first_s
     rate = (counts["frames"] - 1) / length_s if length_s > 0 else 0.0
     aus = [f"AU{number}" for number in recognizer.network.aus]
-    seen, said, rejected = visibility(rate), [*frames.notes, *stopped, *notes(counts)], rejections(counts)
+    seen, said, rejected = visibility(rate, length_s), [*frames.notes, *stopped, *notes(counts)], rejections(counts)
     if csv is not None:
         write_file(csv, table(video, events, aus))
     if plot is not None:
-        faces = f"{counts['frames']:,} frames, {counts['faces']} face{'s' * (counts['faces'] != 1)}"
+        faces = f"{_count(counts['frames'], 'frame')}, {_count(counts['faces'], 'face')}"
         page = report.html(video, length_s=length_s, facts=[faces, seen], found=said, rejected=rejected, model=recognizer.network.name)
         write_file(plot, page.encode())
     if as_json:
@@ -90,8 +90,8 @@ def recognize(
         print(json.dumps({**facts, "events": listed, "files": [str(path) for path in targets]}))
         return
     for event in events:
-        print(f"{event.onset_s:9.2f} to {event.offset_s:.2f} s  face {event.face}  {event.label} {event.score:.0%}")
-    print(f"{len(events)} events in {length_s:.1f} s of video ({counts['frames']:,} frames). {seen}")
+        print(f"{event.onset_s:9.2f} to {event.offset_s:.2f} s  face {event.face}  {named(event)}")
+    print(f"{_count(len(events), 'event')} in {length_s:.1f} s of video ({_count(counts['frames'], 'frame')}). {seen}")
     if rejected:
         print(f"no micro-expressions: {', '.join(rejected)}")
     for note in said:
@@ -99,6 +99,10 @@ def recognize(
     print("evidence, not truth: a movement is not a feeling. In the EU, inferring emotions at work or in education is prohibited.")
     for path in targets:
         print(f"written: {path}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _plain(event: Event) -> Event:

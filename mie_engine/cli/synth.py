@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -40,10 +41,9 @@ def synth(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, no progress.")] = False,
 ) -> None:
     """Make a dataset of labelled micro-expressions. Run the same command again to finish what is missing."""
-    from ..synth import check_options, known_faces, plan_dataset
+    from ..synth import check_options, known_faces
     from ..synth.dataset import CACHE_FOLDER, PREVIEW_FILE, build_dataset, scan_faces
     from ..synth.describe import describe
-    from ..synth.encode import require_encoder
     from ..synth.image import find_images
 
     if out is None and not plan_only:
@@ -58,17 +58,16 @@ def synth(
         "clips": clips, "seed": seed, "content": content, "encoder": encoder, "quality": quality, "csv": au_csv, "csv_scale": csv_scale,
         "size": size, "balance": balance, **fields,
     }  # fmt: skip
-    check_options(workers=workers, backend=backend, simd=simd, **options)
+    draft, table = check_options(workers=workers, backend=backend, simd=simd, **options)
     images = find_images(faces)
     with Progress("faces", len(images), "faces", quiet=as_json) as bar:
         cache = out / CACHE_FOLDER if out is not None and not plan_only else None
         known = known_faces(out, size) if out is not None else {}
         inputs = scan_faces(images, size, cache=cache, known=known, workers=workers, progress=bar.add)
-    plan, table = plan_dataset(inputs, **options)
+    plan = replace(draft, identities=inputs.identities)
     if plan_only:
         print(json.dumps({"plan": json.loads(plan.to_json()), "summary": describe(plan, 10, table), "skipped": inputs.skipped}, indent=1))
         return
-    require_encoder(plan.encoder)
     assert out is not None
 
     stop = threading.Event()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError, UsageError
-from .progress import Progress
+from ..models.recognisers import NAMES
+from .progress import Progress, Stages
 
 if TYPE_CHECKING:
     from ..models.samples import Samples
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    model: Annotated[str, typer.Argument(help="A network such as robustnet or ststnet; default: make the shipped recogniser again.")],
+    model: Annotated[str, typer.Argument(help=f"{', '.join(NAMES)}; default: make the shipped recogniser again.")],
     out: Annotated[Path, typer.Option(help="Folder for model.safetensors, model.onnx, curves and train.json.")],
     data: Annotated[list[Path] | None, typer.Option(help="A synthesised dataset or a corpus; a second one comes after it.")] = None,
     epochs: Annotated[list[int] | None, typer.Option(help="One for every --data, or one for all [8].")] = None,
@@ -40,9 +41,11 @@ def train(
     """Train a recogniser on synthetic data, on real data, or on one and then the other; the last epoch counts."""
     from ..models import training
     from ..models.recognisers import SPECS
+    from ..runtime.files import check_folder
 
     if threads < 1:
         raise UsageError(f"--threads is {threads}, at least 1 is needed")
+    check_folder(out)
     given: dict[str, Any] = {
         "batch": batch, "weight_decay": weight_decay, "label_smoothing": label_smoothing, "au_weight": au_weight, "members": members,
         "width": width, "dropout": tuple(dropout) if dropout else None,
@@ -82,28 +85,31 @@ def _read(folder: Path, inputs: str, side: int, quiet: bool) -> tuple[Samples, d
     from ..models.samples import clips_in, read_dataset
 
     if not (folder / "dataset.json").exists():
-        return _corpus(folder, inputs, side), {"data": folder.name, "synthetic": False}
+        with Stages(quiet=quiet) as stages:
+            samples, notes = _corpus(folder, inputs, side, stages)
+        return samples, {"data": folder.name, "synthetic": False, "notes": notes}
     with Progress(f"reading {folder.name}", clips_in(folder), "samples", quiet=quiet) as bar:
         samples, plan_hash = read_dataset(folder, inputs=inputs, side=side, progress=bar.add)
     return samples, {"data": folder.name, "plan_hash": plan_hash, "synthetic": True}
 
 
-def _corpus(folder: Path, inputs: str, side: int) -> Samples:
+def _corpus(folder: Path, inputs: str, side: int, stages: Stages) -> tuple[Samples, list[str]]:
     import numpy as np
 
     from ..eval import datasets
     from ..models.samples import CD6ME_AUS, Samples
 
-    table = datasets.read(folder, side, inputs)
+    table = datasets.read(folder, side, inputs, stages.add)
     rows = np.flatnonzero([clip.label3 >= 0 for clip in table.clips])
     if not len(rows):
         raise InputError(f"{folder}: no clip of {len(table.clips)} has one of the three classes")
-    clips = table.take(rows).clips
+    clips, left_out = table.take(rows).clips, len(table.clips) - len(rows)
+    notes = [*table.notes, *([f"{left_out} clips have none of the three classes"] if left_out else [])]
     au = None
     if all(clip.aus is not None for clip in clips):
         au = np.array([[number in (clip.aus or ()) for number in CD6ME_AUS] for clip in clips], np.float32)
     label = np.array([clip.label3 for clip in clips], np.int64)
-    return Samples(table.maps[rows], label, au, [clip.person for clip in clips], [clip.corpus for clip in clips])
+    return Samples(table.maps[rows], label, au, [clip.person for clip in clips], [clip.corpus for clip in clips]), notes
 
 
 def _train(
@@ -131,5 +137,9 @@ def _train(
         print(json.dumps({"out": str(out), "last": last, **record}))
         return
     count = sum(len(samples) for samples, _ in parts)
-    print(f"{model} in {out}: {count:,} samples, accuracy on them {last['accuracy']:.3f} in the last epoch")
+    learnt = "them" if len(parts) == 1 else f"the last {len(parts[-1][0]):,}"
+    print(f"{model} in {out}: {count:,} samples, accuracy on {learnt} {last['accuracy']:.3f} in the last epoch")
+    for _, said in parts:
+        for note in said.get("notes", ()):
+            print(f"note: {note}")
     print(f"weights: {out / 'model.safetensors'}, {out / 'model.onnx'}; curves: {out / 'curves.svg'}")

@@ -45,6 +45,8 @@ def evaluate(
     """
     protocols.check(protocol)
     constant = model in ("constant", "majority")
+    if weights is not None and model not in (*NAMES, "default"):
+        raise UsageError(f"--model is {model}: with --weights it names their network, one of {', '.join(NAMES)}.")
     if weights is not None and not Path(weights).is_dir():
         raise InputError(f"{weights}: no folder; --weights is one with a checkpoint per left-out subject, such as sub01.pth.")
     if data is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..limits import MAX_EVENTS
-from ..runtime.image import read_image_bytes
+from ..runtime.files import read_file
 from ..types import ABSTAIN, CLASSES
 from .metrics import Interval, spotting
 
@@ -34,7 +34,7 @@ def score(truth: str | Path, spotted: str | Path) -> dict[str, Any]:
 def read(path: Path, labels: tuple[str, ...]) -> Events:
     """Events of each video, in the order of the file; a row of a video with empty frames says that it has none."""
     try:
-        rows = csv.DictReader(io.StringIO(read_image_bytes(path).decode("utf-8-sig"), newline=""), strict=True)
+        rows = csv.DictReader(io.StringIO(read_file(path).decode("utf-8-sig"), newline=""), strict=True)
         wanted = ("video", "onset_frame", "offset_frame", "label")
         if missing := [name for name in wanted if name not in (rows.fieldnames or ())]:
             raise InputError(f"{path}: no column {', '.join(missing)}: expected {', '.join(wanted)}.")

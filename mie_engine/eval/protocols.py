@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InputError, UsageError
+from ..models.samples import CD6ME_AUS
 from ..types import CLASSES
 from .table import NO_CLASS, UNKNOWN, Clip, Rows, Table
 
@@ -26,7 +27,6 @@ PROTOCOLS = {
 COMPOSITE = ("casme2", "samm", "smic")
 CD6ME = ("casme", "casme2", "samm", "fourd", "mmew", "casme3")  # in the order results are printed
 CORPORA = (*CD6ME, "smic")
-CD6ME_AUS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17)
 # Of every corpus: emotions and action units that are evaluated inside it. AU subsets: Varanka et al., IEEE TAFFC 15(1), 2024.
 EMOTIONS = {
     "casme2": ("happiness", "surprise", "disgust", "repression", "others"),
@@ -129,7 +129,11 @@ def task(protocol: str, table: Table) -> Task:
                 raise UsageError(f"{corpora[0]} has no published set of action units for this protocol. Known: {', '.join(AUS)}.")
             keep, classes = [clip.aus is not None for clip in clips], tuple(f"AU{au}" for au in AUS[corpora[0]])
     rows = np.flatnonzero(keep)
-    table = table.take(rows, *([f"{len(clips) - len(rows)} clips are not part of {protocol}"] if len(rows) < len(clips) else []))
+    notes = [f"{len(clips) - len(rows)} clips are not part of {protocol}"] if len(rows) < len(clips) else []
+    whole = COMPOSITE if labels == "class" else CD6ME if protocol == "cd6me" else ()
+    if missing := [name for name in whole if name not in {clips[row].corpus for row in rows.tolist()}]:
+        notes.append(f"without {', '.join(missing)} this is a part of {protocol}: do not compare it with scores of the whole")
+    table = table.take(rows, *notes)
     if labels == "au":
         label: npt.NDArray[Any] = np.array([[int(au[2:]) in (clip.aus or ()) for au in classes] for clip in table.clips], bool)
     else:

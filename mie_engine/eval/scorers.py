@@ -17,7 +17,7 @@ from ..errors import InputError, UsageError
 from ..models.model_info import ModelInfo
 from ..models.recogniser import DEFAULT, Recogniser, Scores
 from ..models.recognisers import SPECS
-from ..runtime.image import read_image_bytes
+from ..runtime.files import read_file
 from ..types import CLASSES
 from .protocols import Fold, Task
 from .table import Maps
@@ -75,10 +75,10 @@ def files(path: str | Path, task: Task, network: str | None = None) -> Scorer:
     of: dict[str, str | Path] = dict.fromkeys((fold.name for fold in task.folds), path)
     if path != "default" and Path(path).is_dir():
         for name in of:
-            corpus, _, subject = name.partition("/")
+            subject = name.partition("/")[2]
             found = [each for suffix in SUFFIXES if (each := Path(path, subject + suffix)).is_file()]
             if not subject:
-                raise UsageError(f"{path} holds a checkpoint per subject, {task.protocol} leaves out {corpus}: give one file.")
+                raise UsageError(f"{path} holds a checkpoint per subject, {task.protocol} leaves out several at a time: give one file.")
             if len(found) != 1:
                 raise InputError(f"{path}: {len(found)} checkpoints of {subject}, one is needed: {subject} with {' or '.join(SUFFIXES)}.")
             of[name] = found[0]
@@ -143,17 +143,27 @@ def recogniser(source: str | Path, network: str | None, classes: tuple[str, ...]
     Raises:
         UsageError: which network a .pth is was not said. InputError: as the loaders of models.
     """
-    if not str(source).endswith((".pth", ".safetensors")):
-        return Recogniser.load(source)
+    if not str(source).endswith(".pth"):
+        found = _own(source)
+        if network not in (None, found.name):
+            raise UsageError(f"{source} is a {found.name}, --model says {network}.")
+        return found
     from ..models import checkpoint
     from ..models.module import as_recogniser
 
-    if str(source).endswith(".safetensors"):
-        return as_recogniser(*checkpoint.load(source))
     if network is None:
         raise UsageError(f"{source} does not say which network it is: add --model, such as ststnet.")
     info = ModelInfo(network, classes, (), SPECS[network].side, "true", SPECS[network].inputs)
     return as_recogniser(checkpoint.import_published(source, network), info)
+
+
+def _own(source: str | Path) -> Recogniser:
+    if not str(source).endswith(".safetensors"):
+        return Recogniser.load(source)
+    from ..models import checkpoint
+    from ..models.module import as_recogniser
+
+    return as_recogniser(*checkpoint.load(source))
 
 
 def _scores(found: Recogniser, maps: Maps) -> Scores:
@@ -175,7 +185,7 @@ def _trace(source: str | Path) -> Trace:
     for beside in (path.with_name(f"{path.stem}.train.json"), path.with_name("train.json")):
         if beside.is_file():
             try:
-                told = json.loads(read_image_bytes(beside))
+                told = json.loads(read_file(beside))
             except (ValueError, RecursionError) as problem:
                 raise InputError(f"{beside}: not JSON ({problem}).") from problem
             return Trace(str(source), told if isinstance(told, dict) else {})

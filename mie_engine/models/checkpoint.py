@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import io
-import os
 import re
 import tempfile
 import warnings
@@ -17,9 +16,10 @@ import numpy as np
 
 from mie_engine.errors import EnvironmentProblem, InputError
 from mie_engine.limits import MAX_MODEL_BYTES, MAX_MODEL_CLASSES
+from mie_engine.runtime.files import read_file, write_file
 
 from .model_info import KEY, ModelInfo
-from .recogniser import read_limited, read_weights
+from .recogniser import read_weights
 from .recognisers import build
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def save(module: nn.Module, info: Mapping[str, Any], path: str | Path) -> None:
     weights = {_stored(key): value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
     if bad := [key for key, value in weights.items() if not value.isfinite().all()]:
         raise InputError(f"network has weights that are not finite: {bad[:3]}; train it again")
-    _write(to_bytes(weights, metadata={KEY: described.json()}), Path(path))
+    write_file(Path(path), to_bytes(weights, metadata={KEY: described.json()}))
 
 
 def load(path: str | Path) -> tuple[nn.Module, ModelInfo]:
@@ -86,7 +86,7 @@ def export_onnx(module: nn.Module, info: Mapping[str, Any], path: str | Path) ->
         raise EnvironmentProblem(f"export needs torch and onnx ({error}); pip install mie-engine[train]") from error
     described = _described(module, info)
     net = copy.deepcopy(module).cpu().float().eval()
-    names = ["maps"] if described.inputs == "maps" else ["onset", "apex"]
+    names = list(described.images)
     outputs = ["logits", "au_logits"] if described.aus else ["logits"]
     count = 64 if described.inputs == "maps" else 4
     side = described.side
@@ -110,7 +110,7 @@ def export_onnx(module: nn.Module, info: Mapping[str, Any], path: str | Path) ->
     difference = _difference(data, dict(zip(names, images, strict=True)), dict(zip(outputs, expected, strict=True)))
     if not difference <= PARITY:
         raise InputError(f"exported graph differs from the network by {difference:.2g}, at most {PARITY:g} is allowed")
-    _write(data, Path(path))
+    write_file(Path(path), data)
     return difference
 
 
@@ -147,7 +147,7 @@ def import_published(path: str | Path, model: str) -> nn.Module:
     """
     import torch
 
-    data = read_limited(path)
+    data = read_file(path, MAX_MODEL_BYTES)
     try:
         if zipfile.is_zipfile(io.BytesIO(data)):
             unpacked = sum(member.file_size for member in zipfile.ZipFile(io.BytesIO(data)).infolist())
@@ -222,12 +222,3 @@ def _module_key(key: str) -> str:
     first, dot, rest = key.partition(".")
     member, name = (f"members.{first}.", rest) if first.isdigit() else ("", first + dot + rest)
     return f"{member}{'' if name.startswith('au.') else 'net.'}{name}"
-
-
-def _write(data: bytes, path: Path) -> None:
-    try:
-        new = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        new.write_bytes(data)
-        os.replace(new, path)
-    except OSError as error:
-        raise EnvironmentProblem(f"{path} cannot be written ({error}); choose another place") from error

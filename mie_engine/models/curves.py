@@ -40,7 +40,7 @@ def svg(rows: Sequence[dict[str, float]], title: str) -> str:
         parts.append(f'<path d="M{_LEFT} {y}H{_LEFT + across}" stroke="#ddd"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{y + 4}" text-anchor="end">{value:.2f}</text>')
     for name in shown:
-        for key in sorted({(row["part"], row["member"]) for row in rows}):
+        for key in sorted({(row["part"], row["member"]) for row in rows if row[name]}):  # a part without action units has no such loss
             points = " ".join(at(before[key[0]] + r["epoch"], r[name]) for r in rows if (r["part"], r["member"]) == key)
             parts.append(f'<polyline points="{points}" fill="none" stroke="{_COLOURS[name]}" stroke-width="1.6"/>')
     for k, name in enumerate(shown):

@@ -13,26 +13,18 @@ from mie_engine.runtime.session import Session
 
 
 class FaceMesh:
-    """The two networks, ready to run; may be used from several threads at once.
-
-    Args:
-        provider: "cpu" or "cuda"; runs there or raises.
-        threads: threads of one network run.
-
-    Raises:
-        As Session.shipped.
-    """
+    """The two networks on the CPU, ready to run; may be used from several threads at once. Raises as Session.shipped."""
 
     _shared: FaceMesh | None = None
     _lock = threading.Lock()
 
-    def __init__(self, *, provider: str = "cpu", threads: int = 1) -> None:
-        self._detector = Session.shipped("face_detector.onnx", provider=provider, threads=threads)
-        self._landmarks = Session.shipped("face_landmarks_detector.onnx", provider=provider, threads=threads)
+    def __init__(self) -> None:
+        self._detector = Session.shipped("face_detector.onnx")
+        self._landmarks = Session.shipped("face_landmarks_detector.onnx")
 
     @classmethod
     def shared(cls) -> FaceMesh:
-        """Return the process's one FaceMesh on the CPU, loaded at the first call."""
+        """Return the process's one FaceMesh, loaded at the first call."""
         with cls._lock:
             if cls._shared is None:
                 cls._shared = cls()

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mie_engine.errors import InputError
+from mie_engine.kernels.flow.ref_maps import KINDS
 from mie_engine.limits import MAX_MODEL_AUS, MAX_MODEL_CLASSES, MAX_MODEL_INFO_BYTES, MAX_MODEL_MEMBERS, MAX_NAME_CHARS
 
 from .recognisers import SIDES, SPECS
 
 KEY = "mie_recogniser"
-STRAINS = ("true", "shift", "meb")
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ class ModelInfo:
     temperature: float = 1.0
     width: int | None = None
     members: int = 1
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Names of what the network takes."""
+        return ("maps",) if self.inputs == "maps" else ("onset", "apex")
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> ModelInfo:
@@ -86,7 +91,7 @@ class ModelInfo:
             "classes": 2 <= len(self.classes) <= MAX_MODEL_CLASSES and names(self.classes) and len(set(self.classes)) == len(self.classes),
             "aus": len(self.aus) <= MAX_MODEL_AUS and all(whole(a, 1, 99) for a in self.aus) and len(set(self.aus)) == len(self.aus),
             "side": whole(self.side, 1, 224) and self.side in sides,
-            "strain": isinstance(self.strain, str) and self.strain in STRAINS,
+            "strain": isinstance(self.strain, str) and self.strain in KINDS,
             "inputs": self.inputs == spec.inputs,
             "temperature": type(self.temperature) in (int, float) and 0.01 <= self.temperature <= 100,
             "width": self.width is None or (self.model == "robustnet" and whole(self.width, 1, 512)),

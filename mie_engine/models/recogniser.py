@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from mie_engine import kernels
 from mie_engine.errors import EnvironmentProblem, InputError, ShapeError
 from mie_engine.limits import MAX_MAPS, MAX_MODEL_BYTES
+from mie_engine.runtime.files import read_file
 from mie_engine.runtime.session import Session
 
 from .model_info import KEY, ModelInfo
@@ -46,7 +45,7 @@ class Recogniser:
 
     def __init__(self, info: ModelInfo, run: Run) -> None:
         self.name, self.classes, self.aus = info.model, info.classes, info.aus
-        self.side, self.strain, self.inputs = info.side, info.strain, info.inputs
+        self.side, self.strain, self.inputs, self.images = info.side, info.strain, info.inputs, info.images
         self.temperature, self.run = info.temperature, run
 
     @classmethod
@@ -72,8 +71,12 @@ class Recogniser:
             return cls._native(path)
         if path.suffix != ".onnx":
             raise InputError(f'{path} is neither an .onnx nor a .safetensors file; give one, or "default"')
-        data = read_limited(path)
-        return cls._of_session(Session(data, sha256=hashlib.sha256(data).hexdigest(), provider=provider, threads=threads), str(path))
+        data = read_file(path, MAX_MODEL_BYTES)
+        try:
+            session = Session(data, sha256=hashlib.sha256(data).hexdigest(), provider=provider, threads=threads)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        return cls._of_session(session, str(path))
 
     def scores(self, *images: NDArray[np.uint8]) -> Scores:
         """Recognise samples.
@@ -88,11 +91,10 @@ class Recogniser:
         Raises:
             ShapeError: another number, shape or dtype of images. InputError: the network gives numbers that are not finite.
         """
-        names = ("maps",) if self.inputs == "maps" else ("onset", "apex")
-        if len(images) != len(names):
-            raise ShapeError(f"{self.name} takes {' and '.join(names)}, got {len(images)} arrays")
+        if len(images) != len(self.images):
+            raise ShapeError(f"{self.name} takes {' and '.join(self.images)}, got {len(images)} arrays")
         shape = (len(images[0]) if isinstance(images[0], np.ndarray) and images[0].ndim else 0, self.side, self.side, 3)
-        for name, image in zip(names, images, strict=True):
+        for name, image in zip(self.images, images, strict=True):
             if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape != shape or shape[0] > MAX_MAPS:
                 got = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
                 raise ShapeError(f"{self.name}: {name} is {got}, expected uint8 [N, {self.side}, {self.side}, 3] with N <= {MAX_MAPS}")
@@ -116,18 +118,16 @@ class Recogniser:
     @classmethod
     def _of_session(cls, session: Session, source: str) -> Recogniser:
         info = ModelInfo.parse(session.metadata.get(KEY), source)
-        inputs = {"maps"} if info.inputs == "maps" else {"onset", "apex"}
         outputs = {"logits": len(info.classes)} | ({"au_logits": len(info.aus)} if info.aus else {})
         taken = {spec.name: (spec.dtype, spec.shape) for spec in session.inputs}
         given = {spec.name: (spec.dtype, spec.shape) for spec in session.outputs}
         expected_in = dict.fromkeys(taken, ("float32", (None, 3, info.side, info.side)))
         expected_out = {name: ("float32", (None, count)) for name, count in outputs.items()}
-        if not taken or set(taken) - inputs or taken != expected_in or given != expected_out:
+        if not taken or set(taken) - set(info.images) or taken != expected_in or given != expected_out:
             raise InputError(f"{source}: the graph's inputs {taken} and outputs {given} are not those of its description {info.json()}")
 
         def run(images: list[Floats]) -> tuple[Floats, Floats]:
-            names = ("maps",) if info.inputs == "maps" else ("onset", "apex")
-            found = session.run({name: image for name, image in zip(names, images, strict=True) if name in taken})
+            found = session.run({name: image for name, image in zip(info.images, images, strict=True) if name in taken})
             return found["logits"], found.get("au_logits", np.empty((len(images[0]), 0), np.float32))
 
         return cls(info, run)
@@ -157,24 +157,10 @@ def read_weights(path: str | Path) -> tuple[ModelInfo, dict[str, NDArray[Any]]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    data = read_limited(path)
+    data = read_file(path, MAX_MODEL_BYTES)
     try:
         layers = load(data)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:  # KeyError: a dtype that NumPy lacks
         raise InputError(f"{path} is not a safetensors file of plain numbers ({error})") from error
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])  # which load has checked
     return ModelInfo.parse(header.get("__metadata__", {}).get(KEY), str(path)), layers
-
-
-def read_limited(path: str | Path) -> bytes:
-    """A model file's bytes. Raises InputError when it is missing, no file, or above MAX_MODEL_BYTES."""
-    try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-            raise InputError(f"{path} is no file; give an .onnx, .safetensors or .pth file")
-        if status.st_size > MAX_MODEL_BYTES:
-            raise InputError(f"{path} has {status.st_size} bytes, at most {MAX_MODEL_BYTES} are read")
-        with open(path, "rb") as file:
-            return file.read(MAX_MODEL_BYTES)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error})") from error

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from mie_engine.errors import InputError, RangeError, ShapeError, UsageError
 from mie_engine.limits import MAX_PLAN_BYTES, MAX_SAMPLE_BYTES
 from mie_engine.runtime.decode import decode_rgb
+from mie_engine.runtime.files import read_file
 from mie_engine.types import CLASSES
 
 from .pairs import prepared
@@ -160,11 +161,9 @@ def _images(folder: Path, content: str, rows: list[dict[str, Any]], tar: bytes, 
 def _facts(folder: Path) -> dict[str, Any]:
     path = folder / "dataset.json"
     try:
-        if path.stat().st_size > 2 * MAX_PLAN_BYTES:
-            raise InputError(f"{path} is too large for the record of a dataset.")
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_file(path, 2 * MAX_PLAN_BYTES))
         facts = {name: found[name] for name in ("clips", "shards", "plan_hash")} | {"content": found["plan"]["content"]}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{folder} is not a finished dataset ({error!s:.200}): run the command that makes it to its end.") from error
     if [type(value) for value in facts.values()] != [int, int, str, str] or facts["clips"] < 1:
         raise InputError(f"{path}: clips, shards, plan_hash and content are not those of a dataset.")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..types import Event
+from ..types import ABSTAIN, Event
 
 COLUMNS = ("video", "face", "onset_frame", "apex_frame", "offset_frame", "onset_s", "apex_s", "offset_s", "label", "score")
 SPOTTED_FPS = 8.0  # below, a pulse of half a second has no shape (csrc/src/spot.h)
 USED_FPS = 126.0
+SHORT_S = 0.5
 
 REASONS = {
-    "blink": "blinks",
-    "head": "movements of the head",
+    "blink": "blink{s}",
+    "head": "movement{s} of the head",
     "too_long": "longer than half a second",
     "too_large": "too large for a micro-expression",
     "repeated": "part of a longer movement, such as speech",
@@ -36,8 +38,16 @@ def table(video: str, events: Sequence[Event], aus: Sequence[str]) -> bytes:
     return text.getvalue().encode()
 
 
-def visibility(fps: float) -> str:
-    """What a frame rate can show and what it cannot, in a sentence or two."""
+def named(event: Event) -> str:
+    """What an event shows: "surprise 91%", "uncertain, nearest negative 44%"."""
+    nearest = f", nearest {max(event.scores, key=lambda name: event.scores[name])}" if event.label == ABSTAIN else ""
+    return f"{event.label}{nearest} {event.score:.0%}"
+
+
+def visibility(fps: float, length_s: float = math.inf) -> str:
+    """What a frame rate and a length can show and what they cannot, in a sentence or two."""
+    if length_s < SHORT_S:
+        return f"{length_s:.2g} s are too short: a micro-expression lasts up to half a second, and is spotted by the rest around it."
     if fps < SPOTTED_FPS:
         return f"At {fps:.3g} frames a second nothing can be spotted: a micro-expression of half a second needs {SPOTTED_FPS:g} and more."
     step_ms = 1000 / min(fps, USED_FPS)
@@ -59,10 +69,11 @@ def notes(counts: Mapping[str, Any]) -> list[str]:
     if counts["small_faces"]:
         said.append("a face was too small at times (eyes less than 20 px apart): there nothing is spotted")
     if counts["breaks"]:
-        said.append(f"{counts['breaks']:,} cuts or gaps between frames; nothing is spotted across them")
+        gaps = "1 cut or gap" if counts["breaks"] == 1 else f"{counts['breaks']:,} cuts or gaps"
+        said.append(f"{gaps} between frames; nothing is spotted across {'it' if counts['breaks'] == 1 else 'them'}")
     return said
 
 
 def rejections(counts: Mapping[str, Any]) -> list[str]:
     """Peaks of motion that are not micro-expressions: "12 blinks"."""
-    return [f"{count:,} {REASONS[reason]}" for reason, count in counts["rejected"].items() if count]
+    return [f"{count:,} {REASONS[reason].format(s='s' * (count != 1))}" for reason, count in counts["rejected"].items() if count]

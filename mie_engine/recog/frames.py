@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from .. import limits
 from ..errors import InputError, MieError, RangeError, UsageError
-from ..runtime.image import SUFFIXES, StrPath, is_image_name, load_rgb
+from ..runtime.files import StrPath
+from ..runtime.image import SUFFIXES, is_image_name, load_rgb
 
 DEFAULT_FPS = 30.0
 JUMP_S = 1.0  # a timestamp further back than this means that the clock was set back, not that two frames changed places
@@ -141,7 +142,7 @@ class Frames(Iterator[Frame]):
     def _judge_rate(self, intervals: int, span_s: float) -> None:
         if intervals < 0.99 * limits.MIN_VIDEO_FPS * span_s:
             fps = intervals / span_s
-            self._note(f"{fps:.3g} fps cannot show micro-expressions, at least {limits.MIN_VIDEO_FPS} fps are needed")
+            self._note(f"{fps:.3g} fps is too slow for most micro-expressions; film at {limits.MIN_VIDEO_FPS} fps or more")
 
 
 def open_frames(source: Source, *, fps: float | None = None, timeout_s: float = 10.0) -> Frames:
@@ -189,6 +190,6 @@ def _open_folder(folder: Path, fps: float | None) -> Frames:
         raise InputError(f"{folder}: {len(names)} images, at most {limits.MAX_FOLDER_FRAMES} are allowed; make a video of them")
     names.sort(key=lambda name: [int(part) if part.isdecimal() else part.lower() for part in re.split(r"([0-9]+)", name)])
     rate = fps or DEFAULT_FPS
-    notes = [] if fps else [f"{folder}: images carry no time, {DEFAULT_FPS:g} fps are assumed; say fps= if it is another rate"]
+    notes = [] if fps else [f"{folder}: images carry no time, {DEFAULT_FPS:g} fps are assumed; give fps if it is another rate"]
     pictures = ((index / rate, (load_rgb(folder / name),), True) for index, name in enumerate(names))
     return Frames(str(folder), pictures, fps=rate, duration_s=len(names) / rate, notes=notes)

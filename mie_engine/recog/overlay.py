@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from .. import kernels
 from ..errors import EnvironmentProblem
 from ..types import Event
+from .events import named
 from .frames import Frame
 
 HOLD_S = 1.4  # an event is known this long after its onset at the latest, so frames wait that long for their banner
@@ -22,6 +23,7 @@ MAX_SIDE_PX = 1280  # frames are kept and written no larger
 SHOWN_S = 1.0  # a banner stays after the offset: half a second is too short to read
 
 Faces = Sequence[tuple[int, npt.NDArray[np.float64]]]
+Box = tuple[int, float, float, float, float]  # id, left, top, right, bottom
 
 
 class Overlay:
@@ -33,7 +35,7 @@ class Overlay:
         self._av, self._path, self._temporary = av, path, path.with_name(f".tmp-{path.name}")
         self._out: Any = None
         self._stream: Any = None
-        self._waiting: deque[tuple[float, npt.NDArray[np.uint8], list[tuple[float, float, float, float]]]] = deque()
+        self._waiting: deque[tuple[float, npt.NDArray[np.uint8], list[Box]]] = deque()
         self._events: list[Event] = []
 
     def __enter__(self) -> Overlay:
@@ -60,7 +62,7 @@ class Overlay:
         """
         scale = max(1.0, max(frame.width, frame.height) / MAX_SIDE_PX)
         picture = self._picture(frame, scale)
-        boxes = [(*(points[:, :2].min(0) / scale).tolist(), *(points[:, :2].max(0) / scale).tolist()) for _, points in faces]
+        boxes = [(face, *(points[:, :2].min(0) / scale).tolist(), *(points[:, :2].max(0) / scale).tolist()) for face, points in faces]
         self._waiting.append((frame.time_s, picture, boxes))
         self.add_events(events)
         self._write_until(frame.time_s - HOLD_S)
@@ -99,15 +101,17 @@ class Overlay:
             raise EnvironmentProblem(f"{self._path}: the video cannot be written ({error}); free space or choose another folder") from error
 
 
-def _drawn(pixels: npt.NDArray[np.uint8], boxes: Sequence[tuple[float, float, float, float]], events: Sequence[Event]) -> Image.Image:
+def _drawn(pixels: npt.NDArray[np.uint8], boxes: Sequence[Box], events: Sequence[Event]) -> Image.Image:
     picture = Image.fromarray(pixels)
     draw = ImageDraw.Draw(picture)
     size_px = max(12, picture.height // 24)
-    for box in boxes:
+    font = ImageFont.load_default(size_px)
+    for face, *box in boxes:
         draw.rectangle(box, outline="#ffffff", width=max(1, size_px // 10))
+        draw.text((box[0], box[3]), f"face {face}", "#ffffff", font, stroke_width=1, stroke_fill="#14181d")
     for k, event in enumerate(events):
-        text = f"face {event.face}: {event.label} {event.score:.0%}, {event.onset_s:.2f} to {event.offset_s:.2f} s"
+        text = f"face {event.face}: {named(event)}, {event.onset_s:.2f} to {event.offset_s:.2f} s"
         top = k * (size_px + 8)
         draw.rectangle((0, top, picture.width, top + size_px + 8), fill="#14181d")
-        draw.text((8, top + 3), text, "#ffffff", ImageFont.load_default(size_px))
+        draw.text((8, top + 3), text, "#ffffff", font)
     return picture

@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from .. import _core, kernels
 from ..errors import RangeError, UsageError
+from ..kernels import require
 from ..limits import MAX_FACES_PER_IMAGE
 from ..models.face_mesh import FaceMesh
 from ..models.recogniser import Recogniser
-from ..runtime.image import StrPath
+from ..runtime.files import StrPath
 from ..types import ABSTAIN, Event
 from .frames import Frame, Source, open_frames
 
@@ -50,12 +51,11 @@ class Recognizer:
     def __init__(
         self, model: StrPath | Recogniser = "default", *, max_faces: int = 2, mesh: FaceMesh | None = None, simd: str = "auto"
     ) -> None:
-        if not 1 <= max_faces <= MAX_FACES_PER_IMAGE:
-            raise RangeError(f"max_faces is {max_faces}, allowed is 1 to {MAX_FACES_PER_IMAGE}")
+        self.max_faces = require.integer("max_faces", max_faces, 1, MAX_FACES_PER_IMAGE)
         self.network = model if isinstance(model, Recogniser) else Recogniser.load(str(model))
         if self.network.inputs != "maps":
             raise UsageError(f"{self.network.name} reads {self.network.inputs}; spotted events are labelled from maps: give such a model")
-        self.max_faces, self._mesh, self._simd = max_faces, mesh or FaceMesh.shared(), kernels.simd_level("recognizer", simd)
+        self._mesh, self._simd = mesh or FaceMesh.shared(), kernels.simd_level("recognizer", simd)
         self._lock = threading.Lock()
         self._native, self._ended = self._new(), False
 
@@ -99,8 +99,10 @@ class Recognizer:
             The events that became known with it.
 
         Raises:
-            RangeError: time_s does not grow from frame to frame.
+            UsageError: no Frame. RangeError: time_s does not grow from frame to frame.
         """
+        if not isinstance(frame, Frame):
+            raise UsageError(f"push takes a mie_engine.Frame, not a {type(frame).__name__}: Frame(index, time_s, (rgb,), True)")
         with self._lock:
             if self._ended:
                 self._native, self._ended = self._new(), False
@@ -119,16 +121,19 @@ class Recognizer:
 
     def faces(self) -> list[tuple[int, npt.NDArray[np.float64]]]:
         """Faces of the last frame: id, landmarks float64 [478, 3] px."""
-        return [(face.id, face.landmarks) for face in self._native.faces]
+        with self._lock:
+            return [(face.id, face.landmarks) for face in self._native.faces]
 
     def energy(self) -> list[tuple[int, float, float]]:
         """Motion energy since the last call: face, time_s, px of the crop; the largest pulse of any facial region."""
-        points: list[tuple[int, float, float]] = self._native.poll_energy()
+        with self._lock:
+            points: list[tuple[int, float, float]] = self._native.poll_energy()
         return points
 
     def counts(self) -> dict[str, Any]:
         """What was counted so far: frames, faces, frames_without_face, small_faces, breaks, and rejected by reason."""
-        counts: dict[str, Any] = self._native.counts
+        with self._lock:
+            counts: dict[str, Any] = self._native.counts
         return counts
 
     def _events(self) -> list[Sighting]:

@@ -11,9 +11,11 @@ import numpy.typing as npt
 import simplejpeg
 
 from ..types import ABSTAIN
+from .events import named
 from .recognizer import Sighting
 
 BINS = 1200  # of the timeline: more cannot be seen, whatever the length of the video
+JOINED_S = 0.126  # frames further apart are not joined by a line
 MAX_CARDS = 200  # the strongest events; all of them are in the table of events
 NOTICE = (
     "This page shows evidence, not truth: short movements of the face and the expression they resemble. A movement is not a feeling, and "
@@ -118,13 +120,15 @@ def _timeline(face: int, timeline: Timeline, events: Sequence[Sighting], length_
     used = timeline.peaks_px[: int(length_s / timeline.step_s) + 1]
     ceiling = max(4.0, float(np.quantile(used, 0.99)) * 1.2) if len(used) else 4.0  # speech is far larger than what is looked for
     scale = width / length_s
+    reach = 2 * int(JOINED_S / 2 / timeline.step_s) + 1
+    between = (used == 0) & (np.convolve(used > 0, np.ones(reach), "same")[: len(used)] > 0)  # bins without a frame, which is no rest
     points = " ".join(
-        f"{min(width, (k + 0.5) * timeline.step_s * scale):.1f},{height - min(1, v / ceiling) * (height - top):.1f}"
-        for k, v in enumerate(used)
+        f"{min(width, (k + 0.5) * timeline.step_s * scale):.1f},{height - min(1, used[k] / ceiling) * (height - top):.1f}"
+        for k in np.flatnonzero(~between)
     )
     marks = "".join(
         f'<rect x="{e.onset_s * scale:.1f}" width="{max(2, (e.offset_s - e.onset_s) * scale):.1f}" y="{top}" height="{height - top}" '
-        f'fill="var(--{_kind(e)})" opacity=".45"><title>{e.onset_s:.2f} s, {escape(e.label)} {e.score:.0%}</title></rect>'
+        f'fill="var(--{_kind(e)})" opacity=".45"><title>{e.onset_s:.2f} s, {escape(named(e))}</title></rect>'
         for e in events
     )
     step_s = next((s for s in (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600) if length_s / s <= 12), length_s / 10)

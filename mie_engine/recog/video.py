@@ -57,6 +57,7 @@ class Video:
             try:
                 self._container = av.open(target, format="v4l2" if camera else None, timeout=timeout_s, options=options)
             except _FAILURES as error:
+                _raise_stop(target)
                 if camera:
                     raise EnvironmentProblem(f"camera {camera[1]}: cannot be used ({error})") from error
                 raise self._refusal(error, timeout_s) from error
@@ -74,7 +75,7 @@ class Video:
                 self.duration_s = float(self._stream.duration * self._stream.time_base)
             elif self._container.duration and len(streams) == 1:  # of several streams the longest counts
                 self.duration_s = self._container.duration / av.time_base
-            self._timeout_s, self.close = timeout_s, opened.pop_all().close
+            self._source, self._timeout_s, self.close = target, timeout_s, opened.pop_all().close
 
     def pictures(self) -> Iterator[Picture]:
         """The pictures in the order of display; raises InputError where the source is damaged or falls silent."""
@@ -93,7 +94,9 @@ class Video:
                         raise
                     if not self.notes:
                         self.notes.append(f"{self.name}: damaged pictures are left out")
+            _raise_stop(self._source)
         except _FAILURES as error:
+            _raise_stop(self._source)
             with suppress(*_FAILURES):  # what was decoded before the damage
                 for frame in self._stream.codec_context.decode(None):
                     yield self._picture(frame)
@@ -155,24 +158,35 @@ def _open_file(name: str, timeout_s: float) -> Any:
     except InputError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise InputError(f"{name!r}: cannot be read ({error})") from error
+        raise InputError(f"{name!r}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+
+
+def _raise_stop(source: Any) -> None:
+    """Raise the KeyboardInterrupt that came while PyAV waited for a pipe."""
+    if isinstance(source, _Pipe) and source.stopped:
+        source.stopped = False
+        raise KeyboardInterrupt
 
 
 class _Pipe:
     """A named pipe that ends, with one error, when nothing comes for a time."""
 
     def __init__(self, handle: int, timeout_s: float) -> None:
-        self._handle, self._timeout_s, self._silent = handle, timeout_s, False
+        self._handle, self._timeout_s, self._silent, self.stopped = handle, timeout_s, False, False
         self._ready = select.poll()
         self._ready.register(handle, select.POLLIN)
 
     def read(self, count: int) -> bytes:
         if self._silent:
             return b""
-        if not self._ready.poll(1000 * self._timeout_s):
-            self._silent = True
-            raise TimeoutError
-        return os.read(self._handle, count)
+        try:
+            if self._ready.poll(1000 * self._timeout_s):
+                return os.read(self._handle, count)
+        except KeyboardInterrupt:  # which PyAV would print and forget
+            self._silent = self.stopped = True
+            return b""
+        self._silent = True
+        raise TimeoutError
 
     def close(self) -> None:
         if self._handle >= 0:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from typing import Any
 
 import numpy as np
 
-from mie_engine import limits
 from mie_engine.errors import InputError, RangeError, ShapeError
 from mie_engine.runtime.decode import check_size, decode_rgb, to_rgb8
+from mie_engine.runtime.files import StrPath, read_file
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-
-StrPath = str | os.PathLike[str]
 
 
 def load_rgb(path: StrPath) -> np.ndarray[Any, Any]:
@@ -31,45 +27,7 @@ def load_rgb(path: StrPath) -> np.ndarray[Any, Any]:
     Raises:
         InputError: naming the file: unreadable, another format, too large, truncated, damaged, or an animation.
     """
-    return decode_rgb(read_image_bytes(path), str(path))
-
-
-def read_image_bytes(path: StrPath) -> bytes:
-    """Read a regular file of at most limits.MAX_IMAGE_BYTES; never blocks on a pipe or a device.
-
-    Args:
-        path: the file.
-
-    Returns:
-        Its content, not empty.
-
-    Raises:
-        InputError: missing, unreadable, not a regular file, empty or too large.
-    """
-    allowed = limits.MAX_IMAGE_BYTES
-    try:
-        _check_regular(os.stat(path), path)  # before opening, which on a device may already have effects
-        # Non-blocking, and checked again: between the two calls the name may have become a pipe.
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-        with open(os.open(path, flags), "rb") as file:
-            _check_regular(os.fstat(file.fileno()), path)
-            data = file.read(allowed + 1)
-    except InputError:
-        raise
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise InputError(f"{str(path)!r}: cannot be read ({error})") from error
-    if not data:
-        raise InputError(f"{path}: the file is empty")
-    if len(data) > allowed:
-        raise InputError(f"{path}: more than {allowed} bytes; make the image smaller")
-    return data
-
-
-def _check_regular(status: os.stat_result, path: StrPath) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{path}: not a regular file; give an image file")
-    if status.st_size > limits.MAX_IMAGE_BYTES:
-        raise InputError(f"{path}: {status.st_size} bytes, at most {limits.MAX_IMAGE_BYTES} are allowed; make the image smaller")
+    return decode_rgb(read_file(path), str(path))
 
 
 def as_rgb(array: object) -> np.ndarray[Any, Any]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
 from . import au_csv as _au_csv
 from .dataset import CACHE_FOLDER, Inputs, Progress, Report, build_dataset, check_run, scan_faces
-from .encode import encoder_of, require_encoder
+from .encode import encoder_of
 from .folder import read_plan
 from .plan import AuCsv, Identity, Plan, make_plan
 
@@ -65,19 +66,22 @@ def plan_dataset(
     return plan, table
 
 
-def check_options(*, workers: int, backend: str = "auto", simd: str = "auto", **options: Any) -> None:
+def check_options(*, workers: int, backend: str = "auto", simd: str = "auto", **options: Any) -> tuple[Plan, _au_csv.AuTable | None]:
     """Refuse a wrong option before a million images are looked at.
 
     Args:
         workers, backend, simd: see dataset.build_dataset.
         **options: see plan_dataset.
 
+    Returns:
+        The plan, still without its faces, and the AU table it names.
+
     Raises:
-        UsageError, RangeError, InputError, PlanError, BackendError.
+        UsageError, RangeError, InputError, BackendError.
     """
-    plan, _ = plan_dataset(_ANY_FACE, **options)
-    require_encoder(plan.encoder)
+    plan, table = plan_dataset(_ANY_FACE, **options)
     check_run(plan.content, workers, backend, simd)
+    return plan, table
 
 
 def synthesize(
@@ -114,9 +118,9 @@ def synthesize(
         EnvironmentProblem: the folder cannot be written, or a backend cannot run.
     """
     out, workers = Path(out), workers if workers is not None else os.cpu_count() or 1
-    check_options(workers=workers, backend=backend, simd=simd, clips=clips, seed=seed, size=size, **options)
+    draft, table = check_options(workers=workers, backend=backend, simd=simd, clips=clips, seed=seed, size=size, **options)
     inputs = scan_faces(faces, size, cache=out / CACHE_FOLDER, known=known_faces(out, size), workers=workers)
-    plan, table = plan_dataset(inputs, clips=clips, seed=seed, size=size, **options)
+    plan = replace(draft, identities=inputs.identities)
     return build_dataset(plan, inputs, out, table=table, workers=workers, backend=backend, simd=simd, progress=progress, stop=stop)
 
 

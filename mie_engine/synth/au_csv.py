@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
+import io
 import re
-import stat
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import limits
 from ..errors import InputError, RangeError
+from ..runtime.files import open_file
+from ..types import CLASSES
 from .action_units import AU_NUMBERS, AU_OF_UNIT, OPENFACE_AUS
 from .draws import Draws, Floats, Stream, between
 from .sources import EMOTIONS, LABEL3, MACRO_CUT, Index, Motion
@@ -35,15 +36,13 @@ class AuTable:
     """A checked table of labelled AU sequences (a sequence of one row is an apex reached from rest).
 
     intensity: float64 [rows, K], 0 to 1, sequence by sequence. aus: the K action units. first, length: int [S] rows of each sequence.
-    label3: int8 [S]; emotion: [S] position in EMOTIONS, -1 where the label names only a class. ignored: columns read but not rendered.
+    label3: int8 [S]; emotion: [S] position in EMOTIONS, -1 where the label names only a class.
     """
 
     name: str
     sha256: str
     scale: float
     aus: tuple[int, ...]
-    ignored: tuple[str, ...]
-    sequences: tuple[str, ...]
     intensity: Floats
     first: Index
     length: Index
@@ -68,7 +67,7 @@ class AuTable:
         for k in np.unique(klass):
             pool = np.flatnonzero(of_class == k)
             if not len(pool):
-                what = f"label3 {k} ({('negative', 'positive', 'surprise')[k]})" if balance == 3 else f"emotion {EMOTIONS[k]}"
+                what = f"label3 {k} ({CLASSES[k]})" if balance == 3 else f"emotion {EMOTIONS[k]}"
                 raise InputError(f"{self.name}: no row of {what}, which the plan asks for: add one or leave out the au_csv source.")
             entry[klass == k] = pool[turn[klass == k] % len(pool)]
         first, length = self.first[entry], self.length[entry]
@@ -101,22 +100,15 @@ def read(path: str | Path, scale: float | None = None) -> AuTable:
     if scale is not None and not 0 < scale <= 1e6:
         raise RangeError(f"csv scale is {scale}, allowed is above 0 to 1e6: give the intensity that means full strength, such as 5.")
     try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"{path}: not a regular file: give a CSV file.")
-        if status.st_size > limits.MAX_CSV_BYTES:
-            raise InputError(f"{path}: {status.st_size} bytes, allowed are {limits.MAX_CSV_BYTES}: split the table.")
-        with open(path, "rb") as file:
+        with open_file(path, limits.MAX_CSV_BYTES, "split the table") as file:
             sha256 = _digest(file)
-        with open(path, encoding="utf-8-sig", newline="") as text:
-            return _Reader(path, sha256, scale).table(text)
-    except OSError as problem:
-        raise InputError(f"{path}: {problem.strerror or problem}: give a readable CSV file.") from problem
+            file.seek(0)
+            return _Reader(path, sha256, scale).table(io.TextIOWrapper(file, "utf-8-sig", newline=""))
     except UnicodeDecodeError as problem:
         raise InputError(f"{path}: not UTF-8 text at byte {problem.start}: save the table as UTF-8 CSV.") from problem
 
 
-def _digest(file: IO[bytes]) -> str:
+def _digest(file: BinaryIO) -> str:
     digest = hashlib.sha256()
     while block := file.read(1 << 20):
         digest.update(block)
@@ -147,16 +139,16 @@ class _Reader:
             header = [name.strip() for name in next(rows, [])]
             if not header:
                 raise InputError(f"{self.path}: empty: expected a header with AU columns and one row per frame.")
-            columns, ignored = self.columns(header)
+            columns = self.columns(header)
             group, label = self.named(header, GROUP_COLUMNS), self.named(header, LABEL_COLUMNS)
             if label < 0:
                 raise self.refuse("no column `emotion` or `label`: add one, clips need a label.")
-            return self.body(rows, header, columns, ignored, group, label)
+            return self.body(rows, header, columns, group, label)
         except csv.Error as problem:
             raise self.refuse(f"{problem}: not a valid CSV row.") from problem
 
-    def columns(self, header: list[str]) -> tuple[dict[int, int], tuple[str, ...]]:
-        """AU number -> column, and the AU columns that are not rendered."""
+    def columns(self, header: list[str]) -> dict[int, int]:
+        """AU number -> column, of those that are rendered."""
         if len(set(header)) != len(header):
             twice = next(name for name in header if header.count(name) > 1)
             raise self.refuse(f"column {twice[:40]!r} appears twice: name each column once.")
@@ -172,16 +164,13 @@ class _Reader:
         if unknown:
             raise self.refuse(f"column {unknown[0]}: no such action unit here. Known: {', '.join(map(str, AU_NUMBERS))}.")
         self.scale = self.scale or (5.0 if openface else 1.0)
-        kept = {n: k for n, k in numbers.items() if n in AU_NUMBERS}
-        return kept, tuple(header[k] for n, k in numbers.items() if n not in AU_NUMBERS)
+        return {n: k for n, k in numbers.items() if n in AU_NUMBERS}
 
     def named(self, header: list[str], names: tuple[str, ...]) -> int:
         lower = [name.lower() for name in header]
         return next((lower.index(name) for name in names if name in lower), -1)
 
-    def body(
-        self, rows: Iterator[list[str]], header: list[str], columns: dict[int, int], ignored: tuple[str, ...], group: int, label: int
-    ) -> AuTable:
+    def body(self, rows: Iterator[list[str]], header: list[str], columns: dict[int, int], group: int, label: int) -> AuTable:
         where = list(columns.values())
         values, sequence_of_row = array("d"), array("q")
         ids: dict[str, int] = {}
@@ -213,8 +202,6 @@ class _Reader:
             sha256=self.sha256,
             scale=self.scale,
             aus=tuple(columns),
-            ignored=ignored,
-            sequences=tuple(ids),
             intensity=np.array(values).reshape(-1, len(where))[order] / self.scale,
             first=np.cumsum(length) - length,
             length=length,

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
+from ..types import CLASSES
 from . import timeline
 from .action_units import UNITS
 from .au_csv import AuTable
-from .describe import LABELS3, describe
+from .describe import describe
+from .encode import suffix
 from .facestore import FaceStore
 from .plan import Plan
 from .preview import PreviewSample, contact_sheet
@@ -29,7 +31,7 @@ _MEMBERS = {
 def card(plan: Plan, facts: dict[str, Any]) -> str:
     """The dataset card in Markdown, with the front matter that dataset hubs read."""
     told: dict[str, Any] = describe(plan, 0) if plan.au_csv is None else {"classes": {}, "sources": {}, "identities": len(plan.identities)}
-    suffix = "jpg" if plan.encoder.format == "jpeg" else "png"
+    members = _MEMBERS[plan.content].format(suffix=suffix(plan.encoder))
     counts = "\n".join(f"| {name} | {count:,} |" for name, count in told["classes"].items())
     sources = ", ".join(f"{name} {count:,}" for name, count in told["sources"].items()) or ", ".join(plan.sources)
     size = "n<1K" if plan.clips < 1000 else "1K<n<10K" if plan.clips < 10_000 else "10K<n<100K" if plan.clips < 100_000 else "n>100K"
@@ -54,7 +56,7 @@ AU sources: {sources}. Encoder: {plan.encoder.library}, {plan.encoder.format} qu
 
 ## Layout
 WebDataset shards `000000.tar` ..., and beside each a Parquet index (key, identity, label3, label7, action units, timing, byte offsets).
-A sample: {_MEMBERS[plan.content].format(suffix=suffix)}. `label3`: {", ".join(f"{i} {name}" for i, name in enumerate(LABELS3))};
+A sample: {members}. `label3`: {", ".join(f"{i} {name}" for i, name in enumerate(CLASSES))};
 `label7`: happiness, surprise, disgust, sadness, fear, anger, contempt (-1: none of them). `dataset.json` holds the whole plan;
 its hash is `{plan.hash}`.
 
@@ -91,7 +93,7 @@ def _sample(plan: Plan, faces: FaceStore, index: int, table: AuTable | None) -> 
     assert shown.flow is not None
     return PreviewSample(
         name=str(rows.key[0]),
-        label=f"{LABELS3[int(rows.label3[0])]}: {rows.emotion[0]}" if rows.emotion[0] else LABELS3[int(rows.label3[0])],
+        label=f"{CLASSES[int(rows.label3[0])]}: {rows.emotion[0]}",
         source=str(rows.source[0]),
         onset=shown.frames[0],
         apex=shown.frames[1],

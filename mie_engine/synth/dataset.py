@@ -17,8 +17,7 @@ from typing import Any
 from .. import __version__, kernels
 from ..errors import InputError, RangeError, UsageError
 from ..limits import MAX_WORKERS
-from ..runtime.files import write_file
-from ..runtime.image import read_image_bytes
+from ..runtime.files import read_file, write_file
 from .au_csv import AuTable
 from .faces import Face
 from .facestore import FaceStore, read_crop, write_crop
@@ -99,7 +98,7 @@ def scan_faces(
         try:
             if not path.name.isprintable():
                 raise InputError(f"{path}: the name has characters that cannot be printed: rename the file.")
-            data = read_image_bytes(path)
+            data = read_file(path)
             looked_at, digest = len(data), hashlib.sha256(data).hexdigest()
             if digest in known:
                 return replace(known[digest], name=path.stem), looked_at

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..types import CLASSES
 from .action_units import named
 from .sources import EMOTIONS
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 SCAN_CLIPS = 20_000  # beyond this, drawn quantities (emotions; sources of features) are counted over the first so many
-LABELS3 = ("negative", "positive", "surprise")
 
 
 def describe(plan: Plan, limit: int = 10, table: AuTable | None = None) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def describe(plan: Plan, limit: int = 10, table: AuTable | None = None) -> dict[
         "size": plan.size,
         "frames": plan.frames,
         "identities": faces,
-        "classes": dict(zip(LABELS3 if plan.balance == 3 else EMOTIONS[:7], classes, strict=True)),
+        "classes": dict(zip(CLASSES if plan.balance == 3 else EMOTIONS[:7], classes, strict=True)),
         "sources": sources,
         "emotions": emotions,
         "counted_clips": counted,

@@ -8,7 +8,6 @@ import io
 import numpy as np
 
 from .. import _core, kernels
-from ..errors import PlanError
 from .plan import Encoder
 
 
@@ -25,20 +24,6 @@ def encoder_of(format: str = "jpeg", quality: int = 95) -> Encoder:
     if format == "png":
         return Encoder("png", 100, f"pillow {importlib.metadata.version('pillow')}")
     return Encoder(format, quality, f"mie jpeg {_core.JPEG_VERSION}")
-
-
-def require_encoder(encoder: Encoder) -> None:
-    """Refuse a plan whose encoder is not the one installed: its shards could not be finished with the same bytes.
-
-    Raises:
-        PlanError: another library or version.
-    """
-    here = encoder_of(encoder.format, encoder.quality)
-    if here != encoder:
-        raise PlanError(
-            f"the plan encodes with {encoder.library}, here is {here.library}: install that version, "
-            "or make a new dataset in another folder."
-        )
 
 
 def suffix(encoder: Encoder) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -17,7 +15,8 @@ import numpy as np
 from mie_engine import _core, limits
 from mie_engine.errors import InputError, RangeError, ShapeError
 from mie_engine.runtime.decode import decode_rgb
-from mie_engine.runtime.image import StrPath, as_rgb, read_image_bytes
+from mie_engine.runtime.files import StrPath, read_file
+from mie_engine.runtime.image import as_rgb
 
 LANDMARKS = 478  # 468 of the mesh, then 5 of each iris: centre, right, top, left, bottom (in the image)
 RIGHT_IRIS, LEFT_IRIS = 468, 473  # the subject's right and left
@@ -71,7 +70,7 @@ class Face:
         Raises:
             InputError: the file is refused, or shows no face or too small a one. RangeError: size.
         """
-        data = read_image_bytes(path)
+        data = read_file(path)
         return _find(decode_rgb(data, str(path)), size, str(path), Path(path).stem, hashlib.sha256(data).hexdigest())
 
     @classmethod
@@ -117,35 +116,6 @@ class Face:
         landmarks[:, 0] = (self.size - 1) - landmarks[:, 0]
         flipped = np.ascontiguousarray(self.pixels[:, ::-1])
         return Face(flipped, landmarks, self.name, self.source_sha256, self.score, self.interocular_px, self.face_count)
-
-
-def load_faces(paths: Sequence[StrPath], size: int = 256, threads: int = 1) -> tuple[list[Face], list[tuple[Path, str]]]:
-    """Load many files; one that is refused is reported and does not stop the others.
-
-    Args:
-        paths: image files, see `find_images`.
-        size: side of the crops, px.
-        threads: files worked on at a time; the result does not depend on it.
-
-    Returns:
-        The faces in the order of `paths`, and (path, reason) of every file that was refused.
-
-    Raises:
-        RangeError: size or threads. EnvironmentProblem: the networks cannot run here.
-    """
-    _check_crop(size)
-    if threads < 1:
-        raise RangeError(f"threads is {threads}, at least 1 is needed")
-
-    def load(path: StrPath) -> Face | tuple[Path, str]:
-        try:
-            return Face.load(path, size)
-        except InputError as error:
-            return Path(path), str(error)
-
-    with ThreadPoolExecutor(threads) as pool:
-        results = list(pool.map(load, paths))
-    return [r for r in results if isinstance(r, Face)], [r for r in results if not isinstance(r, Face)]
 
 
 def _find(pixels: np.ndarray[Any, Any], size: int, source: str, name: str, sha256: str) -> Face:

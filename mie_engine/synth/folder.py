@@ -6,14 +6,13 @@ import contextlib
 import fcntl
 import json
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import EnvironmentProblem, PlanError
+from ..errors import EnvironmentProblem, InputError, PlanError
 from ..limits import MAX_PLAN_BYTES
-from ..runtime.files import TEMPORARY, write_file
+from ..runtime.files import TEMPORARY, read_file, write_file
 from .image import PLAN_FILE, PREVIEW_FILE
 from .plan import Plan
 
@@ -65,14 +64,11 @@ def read_plan(out: Path) -> Plan | None:
             )
         return None
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_PLAN_BYTES:
-            raise PlanError(f"{path}: not a file of at most {MAX_PLAN_BYTES} bytes: this is not a plan. Choose another folder.")
-        return Plan.from_json(path.read_bytes())
-    except OSError as error:
-        raise PlanError(f"{path}: cannot be read ({error.strerror}). Restore it, or choose another folder.") from error
+        return Plan.from_json(read_file(path, MAX_PLAN_BYTES))
     except PlanError as error:
-        raise error if str(path) in str(error) else PlanError(f"{path}: {error}") from error
+        raise PlanError(f"{path}: {error}") from error
+    except InputError as error:
+        raise PlanError(f"{error}: restore the plan, or choose another folder.") from error
 
 
 def settle_plan(plan: Plan, out: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from mie_engine import limits
 from mie_engine.errors import InputError
-from mie_engine.runtime.image import SUFFIXES, StrPath, is_image_name
+from mie_engine.runtime.files import StrPath
+from mie_engine.runtime.image import SUFFIXES, is_image_name
 
 PLAN_FILE, PREVIEW_FILE = "plan.json", "preview.png"  # of a dataset: what shows that a picture is its contact sheet
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from ..errors import RangeError, ShapeError
+from ..errors import RangeError
 from .curve_plot import INK, MUTED, curves_of, font, plot
 from .flow_colour import flow_colour, wheel
 
@@ -44,27 +44,6 @@ class PreviewSample:
     units: tuple[str, ...]
     apex_frame: int
     duration_s: float
-
-    def __post_init__(self) -> None:
-        side = self.onset.shape[0]
-        for what, array, shape in (
-            ("onset", self.onset, (side, side, 3)),
-            ("apex", self.apex, (side, side, 3)),
-            ("flow", self.flow, (side, side, 2)),
-        ):
-            if array.shape != shape or side < 1:
-                raise ShapeError(f"preview of {self.name}: {what} has shape {list(array.shape)}, expected {list(shape)}.")
-        if self.onset.dtype != np.uint8 or self.apex.dtype != np.uint8:
-            raise ShapeError(f"preview of {self.name}: onset and apex are {self.onset.dtype} and {self.apex.dtype}, expected uint8.")
-        if self.curves.ndim != 2 or self.curves.shape[1] != len(self.units) or len(self.curves) < 2:
-            raise ShapeError(f"preview of {self.name}: curves have shape {list(self.curves.shape)}, expected [2.., {len(self.units)}].")
-        if not (np.isfinite(self.flow).all() and np.isfinite(self.curves).all()):
-            raise RangeError(f"preview of {self.name}: flow or curves are not finite: look for the clip that made them.")
-        if not (1 <= self.apex_frame < len(self.curves) and 0 < self.duration_s < 1000):
-            raise RangeError(
-                f"preview of {self.name}: apex frame {self.apex_frame} of {len(self.curves)} over {self.duration_s} s: "
-                "the apex comes after frame 0, the duration is above 0 s."
-            )
 
 
 def contact_sheet(samples: Sequence[PreviewSample], *, title: str, plan_hash: str) -> Image.Image:

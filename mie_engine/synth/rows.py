@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import sources
-from .action_units import AU_NUMBERS, AU_OF_UNIT, UNITS
+from .action_units import AU_NUMBERS, AU_OF_UNIT
 from .draws import Draws, Floats, Stream, between, quantile_of
 from .sources import EMOTIONS, LABEL3, LABEL7, NEGATIVE, Index, Motion
 from .timeline import apex_frames
@@ -76,7 +76,7 @@ def draw_rows(plan: Plan, index: npt.NDArray[np.int64], table: AuTable | None) -
         source = cell // plan.balance
         emotion = _emotions(plan, draws, klass, np.array(plan.sources)[source] == "micro")
     label3 = LABEL3[emotion]
-    motion = _empty(len(index))
+    motion = sources.from_rest(np.zeros((len(index), len(AU_NUMBERS))))
     turn = (index // (plan.balance * len(plan.sources))).astype(np.intp)
     for k, name in enumerate(plan.sources):
         chosen = source == k
@@ -130,10 +130,6 @@ def _motion(plan: Plan, source: str, draws: Draws, emotion: Index) -> Motion:
     motion = sources.expert(draws, emotion, plan.reject_empty)
     # Exactly as published for clips and pairs; the features recipe makes every source one-sided at the emotion's rate.
     return sources.one_side(draws, motion, emotion, plan.other_side) if plan.content == "features" else motion
-
-
-def _empty(clips: int) -> Motion:
-    return Motion(np.zeros((clips, len(UNITS))), np.zeros((clips, len(UNITS))), np.full(clips, "", "<U1"), np.ones(clips))
 
 
 def _put(motion: Motion, chosen: npt.NDArray[np.bool_], part: Motion) -> None:

@@ -152,7 +152,7 @@ def expert(draws: Draws, emotion: Index, reject_empty: bool, intensity: tuple[fl
         active = lot[:, k] < chance
         per_au[clip[active], number[active, k]] = level[active, k]
         some |= active
-    return _from_rest(per_au)
+    return from_rest(per_au)
 
 
 def macro(draws: Draws, emotion: Index, reject_empty: bool) -> Motion:
@@ -169,7 +169,7 @@ def micro(draws: Draws, emotion: Index, other_side: tuple[float, float]) -> Moti
     ticket = draws.uniform(Stream.COMBINATION, 1) * cumulative[:, -1:]
     combination = np.sum(cumulative <= ticket, axis=1)
     level = between(draws.uniform(Stream.INTENSITY, len(AU_NUMBERS)), MICRO_INTENSITY)
-    return one_side(draws, _from_rest(np.where(tables.active[emotion, combination], level, 0.0)), emotion, other_side)
+    return one_side(draws, from_rest(np.where(tables.active[emotion, combination], level, 0.0)), emotion, other_side)
 
 
 def one_side(draws: Draws, motion: Motion, emotion: Index, other_side: tuple[float, float]) -> Motion:
@@ -187,7 +187,8 @@ def one_side(draws: Draws, motion: Motion, emotion: Index, other_side: tuple[flo
     return Motion(motion.onset, apex, np.where(chosen, np.where(left_leads, "L", "R"), ""), motion.cut)
 
 
-def _from_rest(per_au: Floats) -> Motion:
+def from_rest(per_au: Floats) -> Motion:
+    """From rest to per_au [N, A], both sides alike, not cut."""
     apex = per_au[:, AU_OF_UNIT]
     clips = len(apex)
     return Motion(np.zeros((clips, len(UNITS))), apex, np.full(clips, "", "<U1"), np.ones(clips))

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from importlib import resources
 from pathlib import Path
 
 import make_bombs
@@ -16,8 +17,8 @@ import pytest
 from mie_engine import limits
 from mie_engine.errors import InputError
 from mie_engine.runtime.image import load_rgb
-from mie_engine.synth.faces import Face, load_faces
-from mie_engine.synth.image import find_images
+from mie_engine.synth.dataset import scan_faces
+from mie_engine.synth.faces import Face
 
 pytestmark = pytest.mark.filterwarnings("error")  # a refusal is an error, not a warning and then an error
 
@@ -107,9 +108,10 @@ def test_only_regular_files_are_read(tmp_path):
     for path in make_damaged.not_files(tmp_path):
         _refused(path)
         _refused(path, Face.load)
-    faces, skipped = load_faces(find_images(tmp_path))
-    assert not faces
-    assert {path.name for path, _ in skipped} == {"pipe.jpg", "loop.jpg", "twin.jpg", "gone.jpg", "to_pipe.jpg"}
+    good = Path(str(resources.files("mie_engine") / "assets" / "faces" / "syn000.jpg"))
+    inputs = scan_faces([tmp_path, good], 64)
+    assert [identity.name for identity in inputs.identities] == ["syn000"]
+    assert {Path(file).name for file, _ in inputs.skipped} == {"pipe.jpg", "loop.jpg", "twin.jpg", "gone.jpg", "to_pipe.jpg"}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions were not tested: this system has none")

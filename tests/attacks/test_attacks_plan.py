@@ -49,7 +49,7 @@ def deep(levels):
 
 
 PLANS = {
-    "empty": (lambda text: "", "not valid JSON"),
+    "empty": (lambda text: "", "the file is empty"),
     "not json": (lambda text: "\x7fELF\x02\x01\x01", "not valid JSON"),
     "not utf-8": (lambda text: b"\xff\xfe\xfd{", "not valid JSON"),
     "torn": (lambda text: text[: len(text) // 2], "not valid JSON"),

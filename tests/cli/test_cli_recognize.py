@@ -2,14 +2,19 @@
 
 import csv
 import json
+import os
 import re
+import signal
 import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
-from road import mie, mie_here, refused
-from videos import encode, pattern
+from road import end, mie, mie_here, refused, start
+from videos import encode, encoded, pattern
 
 from mie_engine.recog.events import COLUMNS
 from mie_engine.recog.report import BINS, Timeline
@@ -135,3 +140,42 @@ def test_timeline_holds_the_peaks_of_any_length():
     wanted = np.zeros(BINS)
     np.maximum.at(wanted, bins, heights)
     assert np.allclose(timeline.peaks_px, wanted, atol=1e-6)
+
+
+def test_devices_and_links_are_not_replaced(place):
+    (place / "link.csv").symlink_to(place / "elsewhere.csv")
+    for target in ("/dev/full", "link.csv"):
+        refused(mie(place, "recognize", "scene.mp4", "--model", "model.safetensors", "--csv", target), 2, target)
+    assert Path("/dev/full").is_char_device()
+    assert (place / "link.csv").is_symlink()
+
+
+def test_stopped_before_the_first_picture(place):
+    os.mkfifo(place / "silent")
+    waiting = start(place, "recognize", "silent", "--model", "model.safetensors", "--csv", "silent.csv")
+    with open(place / "silent", "wb"):  # opens when the other side does
+        time.sleep(1)
+        code, out, error = end(waiting, signal.SIGINT)
+    assert (code, out) == (130, "")
+    assert "Traceback" not in error
+    assert not (place / "silent.csv").exists()
+
+
+def test_passwords_of_a_url_are_not_written(place, capsys):
+    video = encoded(pattern(40, 128, 96), "mpegts")
+
+    class Camera(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(video)
+
+    with HTTPServer(("127.0.0.1", 0), Camera) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://me:secret@127.0.0.1:{server.server_port}/live"
+        files = ("--csv", place / "u.csv", "--plot", place / "u.html", "--json")
+        assert mie_here("recognize", url, "--model", place / "model.safetensors", *files) == 0
+        server.shutdown()
+    said = capsys.readouterr()
+    assert json.loads(said.out)["frames"] == 40
+    assert "secret" not in said.out + said.err + (place / "u.csv").read_text() + (place / "u.html").read_text()

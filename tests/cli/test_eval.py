@@ -1,11 +1,14 @@
 """`mie eval`: what it prints and writes, and how it refuses."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 from road import copy_faces, mie, mie_here, refused
+
+from mie_engine.types import CLASSES
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "eval"))
 import fakes
@@ -70,3 +73,36 @@ def test_what_mie_train_writes_is_admitted(tmp_path, capsys):
     (tmp_path / "model" / "train.json").unlink()
     assert mie_here("eval", "megc2019", "--data", data, "--model", tmp_path / "model" / "model.onnx", "--json") == 3
     assert "no train.json" in json.loads(capsys.readouterr().out)["message"]
+
+
+def test_models_that_do_not_fit_are_named(tmp_path):
+    torch = pytest.importorskip("torch")
+    from mie_engine.models import checkpoint, recognisers
+
+    data, weights = fakes.composite(tmp_path / "maps", train=False), tmp_path / "weights"
+    weights.mkdir()
+    torch.manual_seed(0)
+    made = {
+        weights / "sub01.safetensors": ("ststnet", 28, recognisers.build("ststnet", 3)),
+        tmp_path / "large.safetensors": ("robustnet", 56, recognisers.build("robustnet", 3, side=56)),
+    }
+    for path, (model, side, module) in made.items():
+        checkpoint.save(module, {"model": model, "classes": list(CLASSES), "side": side}, path)
+        (path.parent / "train.json").write_text('{"selected_by": "last epoch"}')
+    for path in list(data.iterdir()):
+        if path.name != "sub01":
+            shutil.copy(weights / "sub01.safetensors", weights / f"{path.name}.safetensors")
+    (tmp_path / "bad.onnx").write_bytes(b"\x0a\x7f\x01")
+    asked = ("eval", "megc2019", "--data", data)
+    refused(mie(tmp_path, *asked, "--weights", weights, "--model", "htnet"), 2, "is a ststnet, --model says htnet")
+    refused(mie(tmp_path, *asked, "--weights", weights, "--model", "nonsense"), 2, "--model is nonsense", "ststnet")
+    refused(mie(tmp_path, "eval", "mie-x", "--data", data, "--weights", weights), 2, "leaves out several at a time")
+    refused(mie(tmp_path, *asked, "--model", "large.safetensors"), 3, "maps of 28 px, the network takes 56")
+    refused(mie(tmp_path, *asked, "--model", "bad.onnx"), 3, "bad.onnx", "not an ONNX network")
+    refused(mie(tmp_path, *asked, "--model", "ststnet", "--out", "bad.onnx"), 4, "Choose a folder")
+
+
+def test_a_part_of_a_protocol_is_said(tmp_path, capsys):
+    data = fakes.composite(tmp_path / "maps", subjects=("sub01", "sub02", "s01"), train=False)
+    assert mie_here("eval", "megc2019", "--data", data, "--model", "majority") == 0
+    assert "without samm this is a part of megc2019" in capsys.readouterr().out

@@ -3,15 +3,23 @@
 import csv
 import hashlib
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from road import copy_faces, make, mie_here
+from videos import face
 
 from mie_engine.models import training
 from mie_engine.models.recogniser import Recogniser
+from mie_engine.models.recognisers import NAMES
 from mie_engine.synth import default_data
+from mie_engine.types import CLASSES
+
+sys.path.append(str(Path(__file__).parents[1] / "eval"))
+import fakes
 
 FEATURES = {"content": "features", "frames": 2, "size": 256}
 QUICK = ("--epochs", 1, "--batch", 8)
@@ -109,3 +117,37 @@ def test_the_default_is_made_by_one_command_twice_the_same(tmp_path, capsys, mon
     assert told[0]["sha256"] == told[1]["sha256"]
     assert told[0]["parts"][0]["samples"] == 630
     assert len(told[0]["subjects"]) == 107
+
+
+def test_a_folder_that_cannot_be_is_refused_before_the_work(place, capsys):
+    (place / "file").write_text("")
+    for out in (place / "file", place / "file" / "out"):
+        assert mie_here("train", "robustnet", "--data", place / "nowhere", "--out", out) == 4
+        assert "Choose a folder" in capsys.readouterr().err
+
+
+def test_two_parts_say_whose_accuracy(place, capsys):
+    data = ("--data", place / "made", "--data", place / "maps", "--batch", 4, "--epochs", 1)
+    assert mie_here("train", "ststnet", *data, "--out", place / "said") == 0
+    assert "33 samples, accuracy on the last 9 " in capsys.readouterr().out
+
+
+def test_help_names_every_network(capsys):
+    assert mie_here("train", "--help") == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in NAMES)
+
+
+def test_clips_that_are_left_out_of_a_corpus_are_said(tmp_path, capsys):
+    fakes.smic(
+        tmp_path / "smic", [(k, CLASSES[k % 3], f"s{k}_1") for k in range(6)], image=lambda clip, frame: face(f"syn01{clip['id']}.jpg")
+    )
+    fakes.smic(tmp_path / "smic", [(6, "positive", "s6_1")])  # shows no face
+    data = ("--data", tmp_path / "smic", "--batch", 4, "--epochs", 1)
+    assert mie_here("train", "robustnet", *data, "--out", tmp_path / "out") == 0
+    said = capsys.readouterr()
+    assert "6 samples" in said.out
+    assert "note: 1 x no face in the onset frame" in said.out
+    assert "clips: 7 of 7" in said.err
+    (part,) = json.loads((tmp_path / "out" / "train.json").read_text())["parts"]
+    assert len(part["notes"]) == 1

@@ -7,6 +7,7 @@ from importlib import resources
 
 import numpy as np
 import pytest
+from nodes import motion
 from scipy import ndimage
 
 from mie_engine import _core, kernels
@@ -129,7 +130,7 @@ def test_agrees_with_features_of_the_same_motion(rng):
     turn = np.rint(np.array([[1 / step, 0, 0, 1 / step]]) * 4096).astype(np.int16)
     exact, exact_ranges = kernels.features(basis, coefficients, lattice=lattice, turn=turn)
     nodes = ref_features.displacement_nodes(coefficients[0].astype(np.int64), basis).astype(np.int16)
-    flow, _ = kernels.motion(nodes[None], size=(size, size), strain=False)
+    flow, _ = motion(nodes[None], size=(size, size), strain=False)
     grid = flow[0].reshape(112, 2, 112, 2, 2).mean((1, 3)).transpose(2, 0, 1)
     maps, ranges = _core.grid_maps(np.ascontiguousarray(grid)[None], size, size, 28, "true")
     assert min(correlation(values(exact, exact_ranges), values(maps, ranges))) > 0.999

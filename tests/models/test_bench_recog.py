@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from mie_engine.bench import recog
+from mie_engine.bench import recog, report
 
 pytest.importorskip("torch")
 
 
 def test_both_sides_run_the_same_network(monkeypatch):
-    monkeypatch.setattr(recog, "TIMED_MS", 1.0)
+    monkeypatch.setattr(report, "TIMED_MS", 1.0)
     rows = recog.measure(1)
     assert [row["case"] for row in rows if row["table"] == "speed"] == ["STSTNet, batch 1", "STSTNet, batch 16"]
     assert all(row["holds"] for row in rows if row["table"] == "goal" and row["case"].endswith("difference"))

@@ -153,7 +153,7 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
             checkpoint.import_published(path, "ststnet")
     torch.save(trained("ststnet").net.state_dict(), tmp_path / "m.pth")
     assert limits.MAX_MODEL_BYTES == 2**30
-    monkeypatch.setattr("mie_engine.models.recogniser.MAX_MODEL_BYTES", 1000)
+    monkeypatch.setattr("mie_engine.models.checkpoint.MAX_MODEL_BYTES", 1000)
     with pytest.raises(InputError, match="at most 1000 are read"):
         checkpoint.import_published(tmp_path / "m.pth", "ststnet")
 

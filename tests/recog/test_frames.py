@@ -1,6 +1,7 @@
 """open_frames: every kind of source, true timestamps, and what is repaired or cut short is said."""
 
 import os
+import signal
 import threading
 
 import av
@@ -94,7 +95,7 @@ def test_one_frame_a_second_is_said(tmp_path):
         with open_frames(path) as frames:
             assert len(list(frames)) == count
         (note,) = frames.notes
-        assert note.endswith("1 fps cannot show micro-expressions, at least 25 fps are needed")
+        assert note.endswith("1 fps is too slow for most micro-expressions; film at 25 fps or more")
 
 
 def pictures(stamps):
@@ -253,3 +254,25 @@ def test_stopping_early_releases_the_file(tmp_path):
     frames.close()
     open_frames(path).close()
     assert len(os.listdir("/proc/self/fd")) == count
+
+
+def test_ctrl_c_while_a_pipe_is_silent(tmp_path):
+    """Between two pictures of a pipe there is nothing but waiting: that is where it arrives."""
+    pipe, over = tmp_path / "pipe", threading.Event()
+    os.mkfifo(pipe)
+
+    def write_some():
+        with open(pipe, "wb", 0) as file:
+            file.write(encoded(PICTURES, "mpegts"))
+            over.wait(20)
+
+    writer = threading.Thread(target=write_some)
+    writer.start()
+    stop = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    stop.start()
+    try:
+        with pytest.raises(KeyboardInterrupt), open_frames(pipe, timeout_s=15) as frames:
+            list(frames)
+    finally:
+        over.set()
+        writer.join()

@@ -66,7 +66,7 @@ def test_a_recogniser_without_action_units(pictures):
     [
         (constant([np.nan, 0, 0]), "not finite"),
         (constant([0, 0, 0], (0, np.inf, np.nan)), "not finite"),
-        (constant([0, 0]), "number of logits"),
+        (constant([0, 0]), "has 2 numbers, expected 3"),
         (lambda images: np.zeros((1, 3), np.float32), "two arrays"),
     ],
     ids=["NaN", "NaN of a unit", "two classes", "one array"],

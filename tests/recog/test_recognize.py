@@ -1,7 +1,10 @@
 """From frames to events: recall and precision on scenes with known events, and what becomes of everything else a video may hold."""
 
 import gc
+import re
 import resource
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +13,13 @@ from scenes import Scene, matched, overlap
 from videos import encode, pattern, placed
 
 from mie_engine import Face, Recognizer, render
-from mie_engine.errors import EnvironmentProblem, InputError, RangeError
+from mie_engine.errors import EnvironmentProblem, InputError, RangeError, UsageError
 from mie_engine.models.model_info import ModelInfo
 from mie_engine.models.recogniser import Recogniser
-from mie_engine.recog.events import notes, visibility
+from mie_engine.recog.events import named, notes, rejections, visibility
 from mie_engine.recog.frames import Frame
+from mie_engine.recog.overlay import _drawn
+from mie_engine.recog.report import Timeline, _timeline
 from mie_engine.types import ABSTAIN, CLASSES, Event
 
 NETWORK = Recogniser(
@@ -211,10 +216,16 @@ def test_time_must_grow(generated):
     assert recognizer.counts()["frames"] == 1
 
 
-@pytest.mark.parametrize("max_faces", [0, 17])
+@pytest.mark.parametrize("max_faces", [0, 17, 2.5, "2"])
 def test_max_faces(max_faces):
     with pytest.raises(RangeError, match="max_faces"):
         Recognizer(NETWORK, max_faces=max_faces)
+
+
+@pytest.mark.parametrize("frame", [None, np.zeros((64, 64, 3), np.uint8)])
+def test_only_frames_are_pushed(frame):
+    with pytest.raises(UsageError, match=r"takes a mie_engine\.Frame"):
+        Recognizer(NETWORK).push(frame)
 
 
 def test_missing_video(tmp_path):
@@ -234,3 +245,49 @@ def test_memory_does_not_grow(generated):
             held.append(int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20)
     print(f"memory after 10, 20, 30 s: {held} MB")
     assert held[-1] - held[0] < 4
+
+
+def test_may_be_asked_while_it_works(generated):
+    """One thread pushes, another asks: nothing is lost and nothing breaks."""
+    pictures = list(Scene(Face.load(generated[10]), 30, 2, seed=3))
+    alone = seen(pictures)[1].energy()
+    recognizer, together = Recognizer(NETWORK), []
+
+    def work():
+        for k, rgb in enumerate(pictures):
+            recognizer.push(Frame(k, k / 30, (rgb,), True))
+        recognizer.finish()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    while worker.is_alive():
+        together += recognizer.energy()
+        assert len(recognizer.faces()) <= 1 >= recognizer.counts()["faces"]
+    assert together + recognizer.energy() == alone
+
+
+def test_what_is_said():
+    event = Event(0, 3, 5, 9, 0.1, 0.2, 0.3, ABSTAIN, 0.44, {"negative": 0.44, "positive": 0.3, "surprise": 0.26}, {})
+    assert named(event) == "uncertain, nearest negative 44%"
+    assert named(replace(event, label="surprise", score=0.91)) == "surprise 91%"
+    assert visibility(30, 0.3).startswith("0.3 s are too short")
+    assert visibility(30, 2.0).startswith("At 30 frames a second")
+    assert rejections({"rejected": {"blink": 1, "head": 2, "too_long": 0}}) == ["1 blink", "2 movements of the head"]
+    counts = {"frames": 9, "frames_without_face": 0, "faces": 1, "small_faces": 0, "breaks": 1}
+    assert notes(counts) == ["1 cut or gap between frames; nothing is spotted across it"]
+
+
+def test_the_timeline_joins_frames_and_not_gaps():
+    timeline = Timeline()
+    for time_s in [*np.arange(0, 1, 1 / 30), *np.arange(2, 3, 1 / 30)]:  # a bin of 20 ms may hold no frame
+        timeline.add(time_s, 2.0)
+    points = re.search(r'polygon points="([^"]*)"', _timeline(0, timeline, [], 3.0)).group(1).split()[1:-1]
+    x, y = np.array([point.split(",") for point in points], float).T
+    seconds = x / 1000 * 3
+    assert np.all(y[(seconds < 0.95) | (seconds > 2)] < 100)
+    assert np.all(y[(seconds > 1.1) & (seconds < 1.9)] == 150)
+
+
+def test_boxes_say_whose_they_are():
+    picture = np.asarray(_drawn(np.zeros((120, 160, 3), np.uint8), [(3, 20.0, 20.0, 60.0, 60.0)], []))
+    assert picture[63:80, 20:60].max() > 200

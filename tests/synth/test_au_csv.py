@@ -46,8 +46,8 @@ def ramps(folder: Path, frames: int = 100) -> Path:
 
 def test_openface_sequences(tmp_path: Path) -> None:
     table = au_csv.read(ramps(tmp_path))
-    assert (table.scale, table.aus, table.ignored) == (5.0, OPENFACE_AUS, ())
-    assert table.sequences == ("happiness", "surprise", "fear")
+    assert (table.scale, table.aus) == (5.0, OPENFACE_AUS)
+    assert len(table.first) == 3
     assert table.length.tolist() == [100] * 3
     assert table.label3.tolist() == [1, 2, 0]
     rows = plan_of(table, 3000).rows(0, 3000, table)
@@ -99,8 +99,8 @@ def test_two_rows_are_onset_and_apex(tmp_path: Path) -> None:
 def test_pyfeat_scale_byte_order_mark_and_blank_lines(tmp_path: Path) -> None:
     lines = ("FaceScore,AU01,AU11,AU43,filename,emotion", "0.9,50,3,100,a.jpg,Fear", "", '0.9,0,0,0,"b, c.jpg",fear')
     table = au_csv.read(written(tmp_path, *lines, encoding="utf-8-sig"), scale=100)
-    assert (table.aus, table.ignored, table.scale) == ((1, 43), ("AU11",), 100)
-    assert table.sequences == ("a.jpg", "b, c.jpg")
+    assert (table.aus, table.scale) == ((1, 43), 100)
+    assert table.first.tolist() == [0, 1]
     assert table.intensity.tolist() == [[0.5, 1.0], [0.0, 0.0]]
     assert np.array_equal(au_csv.read(written(tmp_path, "AU01,label", "0.5,0")).intensity, [[0.5]])
 

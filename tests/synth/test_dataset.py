@@ -15,7 +15,7 @@ from road import SMALL, contents, copy_faces, make, stamps
 
 from mie_engine import _core, kernels, limits
 from mie_engine.errors import BackendError, EnvironmentProblem, InputError, PlanError, RangeError, UsageError
-from mie_engine.synth import card, encode, facestore, plan_dataset, timeline
+from mie_engine.synth import card, facestore, plan_dataset, timeline
 from mie_engine.synth.action_units import UNITS
 from mie_engine.synth.dataset import Stopped, build_dataset, open_folder, scan_faces
 from mie_engine.synth.faces import Face
@@ -461,8 +461,6 @@ def test_another_encoder_cannot_finish_a_dataset(faces, reference, monkeypatch):
     monkeypatch.setattr(_core, "JPEG_VERSION", 999)
     with pytest.raises(PlanError, match=r"encoder\.library: mie jpeg \d+ there, mie jpeg 999"):
         make(faces, native)
-    with pytest.raises(PlanError, match=r"the plan encodes with mie jpeg \d+, here is mie jpeg 999"):
-        encode.require_encoder(plan.encoder)
     assert contents(native) == before
 
 

@@ -10,7 +10,7 @@ from mie_engine import _core, kernels
 from mie_engine.errors import InputError, RangeError, ShapeError
 from mie_engine.models.face_mesh import FaceMesh
 from mie_engine.runtime.image import load_rgb
-from mie_engine.synth.faces import Face, load_faces
+from mie_engine.synth.faces import Face
 
 MAX_ERROR = 0.015  # of the inter-ocular distance, any face
 MAX_MEAN_ERROR = 0.002  # over the faces of a folder; measured 0.0002
@@ -174,17 +174,6 @@ def test_refuses_what_is_no_face(photo, known, rng):
             Face.from_landmarks(photo, broken)
     with pytest.raises(InputError):
         Face.from_landmarks(photo, np.zeros((478, 3)) + 100)
-
-
-def test_bad_files_do_not_stop_a_folder(tmp_path):
-    (tmp_path / "bad.jpg").write_text("not an image")
-    paths = [FACES / "syn011.jpg", tmp_path / "bad.jpg", FACES / "syn012.jpg", tmp_path / "missing.png"]
-    faces, skipped = load_faces(paths, size=128)
-    assert [face.name for face in faces] == ["syn011", "syn012"]
-    assert [path.name for path, _ in skipped] == ["bad.jpg", "missing.png"]
-    assert all(str(path) in reason for path, reason in skipped)
-    again, _ = load_faces(paths, size=128, threads=3)
-    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(faces, again, strict=True))
 
 
 def test_errors_of_a_network_reach_the_caller(photo):

@@ -28,7 +28,10 @@ def read(folder: Path, side: int, inputs: str = "maps", progress: Progress = qui
     if any(path.is_dir() for path in folder.glob("*/u_test")):
         if inputs != "maps":
             raise InputError(f"{folder} holds flow maps, the network takes {inputs}: choose a network of maps.")
-        return maps_folder.read(folder)
+        table = maps_folder.read(folder)
+        if side not in (0, table.maps.shape[1]):
+            raise InputError(f"{folder} holds maps of {table.maps.shape[1]} px, the network takes {side}: choose one of that size.")
+        return table
     clips, notes = [], []
     places = [folder] if _known(folder.resolve().name) else sorted(path for path in folder.iterdir() if path.is_dir() and _known(path.name))
     names = [_known(place.resolve().name) for place in places]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ...errors import InputError
 from ...models.pairs import prepared
 from ...runtime.decode import check_size, decode_rgb
-from ...runtime.image import read_image_bytes
+from ...runtime.files import read_file
 from ..table import Clip, Progress, Table
 from .coding import Notes
 
@@ -32,7 +32,7 @@ def table(clips: Sequence[Clip], side: int, inputs: str, notes: Sequence[str], p
     def images() -> Iterator[tuple[Pixels, Pixels]]:
         for clip in clips:
             assert clip.frames is not None
-            data = [read_image_bytes(path) for path in clip.frames]
+            data = [read_file(path) for path in clip.frames]
             digests.append(hashlib.sha256(b"".join(data)).hexdigest())
             yield _rgb(data[0], clip.frames[0]), _rgb(data[1], clip.frames[1])
             progress("clips", len(clips), 1)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import InputError
-from ...runtime.image import read_image_bytes
+from ...runtime.files import read_file
 from ...types import CLASSES
 from ..table import UNKNOWN, Clip, Maps, Table
 
@@ -41,7 +41,7 @@ def read(folder: Path) -> Table:
             notes.append(f"subject {subject}: its corpus cannot be told from its name, it counts in the pooled scores only")
         own = set()
         for label, path in _files(tests):
-            data = read_image_bytes(path)
+            data = read_file(path)
             digest, image, name = hashlib.sha256(data).hexdigest(), _decode(data, path), path.stem.strip()
             clips.append(Clip(corpus, subject, name, CLASSES[label], label, path=path, digest=digest))
             if maps and image.shape != maps[0].shape:
@@ -51,7 +51,7 @@ def read(folder: Path) -> Table:
             own.add(digest)
             maps.append(image)
         for _, path in _files(tests.parent / "u_train"):
-            if path.stem.split("_")[0] == subject or hashlib.sha256(read_image_bytes(path)).hexdigest() in own:
+            if path.stem.split("_")[0] == subject or hashlib.sha256(read_file(path)).hexdigest() in own:
                 leaks.append(f"{path}: a test file of {subject} in u_train")
     if not clips:
         raise InputError(f"{folder}: no maps in <subject>/u_test/<0|1|2>/*.png.")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ... import limits
 from ...errors import EnvironmentProblem, InputError
-from ...runtime.image import read_image_bytes
+from ...runtime.files import read_file
 
 HEADER_ROWS = 30  # SAMM's header stands in row 14, below its terms of use
 MISSING = frozenset({"", "/", "\\", "?", "-", "nan", "none"})
@@ -66,7 +66,7 @@ def _plain(name: str) -> str:
 
 
 def _lines(path: Path) -> Iterator[list[str]]:
-    data = read_image_bytes(path)
+    data = read_file(path)
     if path.suffix.lower() == ".csv":
         try:
             yield from ([cell.strip() for cell in row] for row in csv.reader(io.StringIO(data.decode("utf-8-sig"), newline="")))

@@ -19,26 +19,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Spec:
-    """What a network takes: "maps" float [N, 3, side, side], or "frames": onset and apex, RGB; `published` is its authors' own input."""
+    """What a network takes: "maps" float [N, 3, side, side], or "frames": onset and apex, RGB."""
 
     module: str
     side: int
     inputs: str
-    published: str
 
 
 SPECS = {
-    "robustnet": Spec("robustnet", 28, "maps", "u, v, strain; standardised inside"),
-    "ststnet": Spec("ststnet", 28, "maps", "strain, v, u; 0..255"),
-    "offapexnet": Spec("offapexnet", 28, "maps", "u, v; 0..1"),
-    "sssnet": Spec("sssnet", 64, "maps", "u, v, strain; 0..1"),
-    "dual_inception": Spec("dual_inception", 28, "maps", "u, v; 0..1"),
-    "htnet": Spec("htnet", 28, "maps", "strain, v, u; 0..255; mosaic of eyes and lip corners"),
-    "branches": Spec("resnet18", 224, "frames", "onset, apex; ImageNet mean and deviation"),
-    "apexme": Spec("resnet18", 224, "frames", "apex; ImageNet mean and deviation"),
+    "robustnet": Spec("robustnet", 28, "maps"),
+    "ststnet": Spec("ststnet", 28, "maps"),
+    "offapexnet": Spec("offapexnet", 28, "maps"),
+    "sssnet": Spec("sssnet", 64, "maps"),
+    "dual_inception": Spec("dual_inception", 28, "maps"),
+    "htnet": Spec("htnet", 28, "maps"),
+    "branches": Spec("resnet18", 224, "frames"),
+    "apexme": Spec("resnet18", 224, "frames"),
 }
 NAMES = tuple(SPECS)
-SIDES = (28, 56, 64)  # of maps
+SIDES = (28, 56, 64)  # of maps, as kernels.flow_maps makes them; this module stays free of NumPy for the command line
 
 
 def build(

@@ -1,5 +1,5 @@
-// motion and features: arrays are checked by kernels/render/motion.py; here only what memory safety needs.
-#include "kernels/render/motion.h"
+// features: arrays are checked by kernels/render/features.py; here only what memory safety needs.
+#include "kernels/render/features.h"
 
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
@@ -9,7 +9,6 @@
 #include <stdexcept>
 
 #include "bind.h"
-#include "kernels/render/features.h"
 #include "kernels/render/params.h"
 
 namespace py = pybind11;
@@ -29,27 +28,6 @@ bool has_shape(const Array<T>& array, std::initializer_list<py::ssize_t> shape) 
     return array.ndim() == py::ssize_t(shape.size()) && std::equal(shape.begin(), shape.end(), array.shape());
 }
 
-// The levels above what this machine has are refused, so a test can ask for each by number.
-SimdLevel chosen_level(int level) {
-    require(level >= -1 && level <= int(best_simd()), "motion: SIMD level must be -1 (best) or one that this machine supports");
-    return level < 0 ? best_simd() : SimdLevel(level);
-}
-
-void motion(const Array<int16_t>& later, const std::optional<Array<int16_t>>& onset, int height, int width,
-            std::optional<Array<float>> flow, std::optional<Array<float>> strain, int level) {
-    require(height >= 2 && width >= 2 && later.ndim() == 4, "motion: nodes must be [N, 2, GH, GW] of a frame of at least 2 x 2 px");
-    const py::ssize_t count = later.shape(0), gh = grid_size(height), gw = grid_size(width);
-    require(has_shape(later, {count, 2, gh, gw}), "motion: later nodes do not fit the size");
-    require(!onset || has_shape(*onset, {2, gh, gw}), "motion: onset nodes do not fit the size");
-    require(!flow || has_shape(*flow, {count, height, width, 2}), "motion: flow does not fit");
-    require(!strain || has_shape(*strain, {count, height, width}), "motion: strain does not fit");
-    const MotionParams params{flow ? flow->mutable_data() : nullptr, strain ? strain->mutable_data() : nullptr};
-    const int16_t *later_nodes = later.data(), *onset_nodes = onset ? onset->data() : nullptr;
-    const SimdLevel simd = chosen_level(level);
-    py::gil_scoped_release release;
-    for (int n = 0; n < int(count); ++n) motion_frame(params, onset_nodes, later_nodes + n * 2 * gh * gw, width, height, n, simd);
-}
-
 template <class T>
 const T* optional_data(const std::optional<Array<T>>& array, std::initializer_list<py::ssize_t> shape, const char* what) {
     require(!array || has_shape(*array, shape), what);
@@ -59,7 +37,7 @@ const T* optional_data(const std::optional<Array<T>>& array, std::initializer_li
 py::tuple features(const Array<int16_t>& basis, const Array<int16_t>& coefficients, const std::optional<Array<int16_t>>& relative,
                    const std::optional<Array<int32_t>>& channel_peak_q7, const Array<int32_t>& lattice, const Array<int16_t>& turn,
                    const std::optional<Array<int16_t>>& patch_blur, int patch_log2_q12, const std::optional<Array<int16_t>>& noise_blur,
-                   const std::optional<Array<int16_t>>& noise_level, const std::optional<Array<uint32_t>>& keys, int level) {
+                   const std::optional<Array<int16_t>>& noise_level, const std::optional<Array<uint32_t>>& keys, const std::string& level) {
     require(basis.ndim() == 4 && basis.shape(1) >= 2 && basis.shape(2) >= 2 && basis.shape(3) >= 2,
             "features: basis must be [K, F, GH, GW]");
     const py::ssize_t count = coefficients.ndim() == 2 ? coefficients.shape(0) : -1, channels = basis.shape(0);
@@ -82,7 +60,7 @@ py::tuple features(const Array<int16_t>& basis, const Array<int16_t>& coefficien
     Array<uint8_t> maps({count, py::ssize_t(kMapSide), py::ssize_t(kMapSide), py::ssize_t(3)});
     Array<float> ranges({count, py::ssize_t(3), py::ssize_t(2)});
     p.maps = maps.mutable_data(), p.ranges = ranges.mutable_data();
-    const SimdLevel simd = chosen_level(level);
+    const SimdLevel simd = level_of(level);
     {
         py::gil_scoped_release release;
         features_cpu(p, simd);
@@ -92,14 +70,11 @@ py::tuple features(const Array<int16_t>& basis, const Array<int16_t>& coefficien
 
 }  // namespace
 
-void bind_motion(py::module_& m) {
-    m.def("motion", motion, py::arg("later").noconvert(), py::arg("onset").noconvert().none(true), py::arg("height"), py::arg("width"),
-          py::arg("flow").noconvert().none(true), py::arg("strain").noconvert().none(true), py::arg("level") = -1,
-          "Writes flow and strain of later nodes; see mie_engine.kernels.motion.");
+void bind_features(py::module_& m) {
     m.def("features", features, py::arg("basis").noconvert(), py::arg("coefficients").noconvert(), py::arg("relative").none(true),
           py::arg("channel_peak_q7").none(true), py::arg("lattice").noconvert(), py::arg("turn").noconvert(),
           py::arg("patch_blur").none(true), py::arg("patch_log2_q12"), py::arg("noise_blur").none(true), py::arg("noise_level").none(true),
-          py::arg("keys").none(true), py::arg("level") = -1, "Feature maps and ranges; see mie_engine.kernels.features.");
+          py::arg("keys").none(true), py::arg("level"), "Feature maps and ranges; see mie_engine.kernels.features.");
 }
 
 }  // namespace mie

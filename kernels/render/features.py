@@ -1,9 +1,9 @@
-"""motion: exact flow and strain of rendered frames; features: 28 x 28 training maps of it, with the nuisances of a real flow estimate."""
+"""features: 28 x 28 training maps of the exact flow of rendered frames, with the nuisances of a real flow estimate."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,76 +13,20 @@ from ...limits import (
     MAX_BLUR_SIGMA,
     MAX_CHANNELS,
     MAX_COEFFICIENT_SUM_Q12,
-    MAX_DISPLACEMENT_PX,
     MAX_LATTICE_PX,
     MAX_RENDER_BYTES,
     MAX_WIDTH_PX,
     MIN_BLUR_SIGMA,
 )
 from .. import require
-from ..registry import Op, core, core_missing
-from . import ref_features, ref_motion
+from ..registry import Op, core, core_missing, simd_level
+from . import ref_features
 from .ref_features import LATTICE, Batch
 
-MOTION = Op("motion")
 FEATURES = Op("features")
 
 BLUR_TAPS = 13
-Motion = tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]
 Features = tuple[NDArray[np.uint8], NDArray[np.float32]]
-
-
-class MotionCall(NamedTuple):
-    """What every backend of motion receives: arguments that passed the contract."""
-
-    later: NDArray[np.int16]
-    onset: NDArray[np.int16] | None
-    height: int
-    width: int
-    flow: bool
-    strain: bool
-
-
-def motion(
-    nodes_later: NDArray[np.int16],
-    nodes_onset: NDArray[np.int16] | None = None,
-    *,
-    size: tuple[int, int],
-    flow: bool = True,
-    strain: bool = True,
-    backend: str = "auto",
-) -> Motion:
-    """Exact flow from the onset to later frames, and its strain, from the nodes that render the frames; the same bits on every backend.
-
-    Args:
-        nodes_later: int16 [N, 2, GH, GW] Q7 px, -3584..3584: displacement x, y of N frames; GH = ceil(H / 4) + 1, GW likewise.
-        nodes_onset: int16 [2, GH, GW] Q7 px of the onset frame, or None for an onset at rest.
-        size: (height, width) of the frames in px, 2 to 8192.
-        flow, strain: what to compute; what is False comes back as None.
-        backend: "auto", "cpu" or "ref"; all but "auto" run or raise.
-
-    Returns:
-        flow float32 [N, H, W, 2] in px, frame(x + flow(x)) = onset(x) within 0.02 px for fields of slope up to 0.8; and strain float32
-        [N, H, W], sqrt(ux^2 + vy^2 + (uy + vx)^2 / 2) by central differences, one-sided at the border.
-
-    Raises:
-        ShapeError: nodes of another shape or dtype than the size asks for.
-        RangeError: a node or side outside its range, too many frames for one call.
-        UsageError: nothing to compute, an unknown backend.
-        BackendError: the backend asked for cannot run here.
-    """
-    if len(size) != 2:
-        raise UsageError(f"motion: size is {size!r}, expected (height, width)")
-    height, width = (require.integer(f"motion: {side}", px, 2, MAX_WIDTH_PX) for side, px in zip(("height", "width"), size, strict=True))
-    if not flow and not strain:
-        raise UsageError("motion: flow and strain are both False, nothing to compute; ask for at least one")
-    _check_nodes("motion: nodes_later", nodes_later, "[N, 2, GH, GW]", height, width)
-    if nodes_onset is not None:
-        _check_nodes("motion: nodes_onset", nodes_onset, "[2, GH, GW]", height, width)
-    require.integer("motion: frames * bytes", len(nodes_later) * height * width * 12, 1, MAX_RENDER_BYTES, "compute fewer frames per call")
-    onset = None if nodes_onset is None else np.ascontiguousarray(nodes_onset)
-    result: Motion = MOTION.run(MotionCall(np.ascontiguousarray(nodes_later), onset, height, width, flow, strain), backend)
-    return result
 
 
 def features(
@@ -178,15 +122,6 @@ def features(
     return result
 
 
-def _check_nodes(name: str, nodes: NDArray[np.int16], pattern: str, height: int, width: int) -> None:
-    grid = pattern.replace("GH", str((height + 3) // 4 + 1)).replace("GW", str((width + 3) // 4 + 1))
-    require.shape(name, nodes, grid, dtype="int16", hint=f"{pattern} of frames of {height} x {width} px, Q7 px")
-    limit = int(MAX_DISPLACEMENT_PX * 128)
-    low, high = int(nodes.min()), int(nodes.max())
-    if low < -limit or high > limit:
-        raise RangeError(f"{name} reach from {low} to {high}, allowed is -{limit}..{limit} (Q7, {MAX_DISPLACEMENT_PX:g} px); clamp them")
-
-
 def _check_relative(relative: NDArray[np.int16], channel_peak_q7: NDArray[np.int32] | None, count: int, channels: int) -> NDArray[np.int32]:
     require.shape("features: relative", relative, f"[{count}, {channels}]", dtype="int16", hint="pass Q12, 4096 = the peak itself")
     if channel_peak_q7 is None:
@@ -229,20 +164,6 @@ def _blur_weights(name: str, sigma: NDArray[np.floating[Any]], count: int) -> ND
     return weights_q12
 
 
-@MOTION.backend("ref")
-def _motion_ref(call: MotionCall) -> Motion:
-    return ref_motion.motion(*call)
-
-
-@MOTION.backend("cpu", missing=core_missing)
-def _motion_cpu(call: MotionCall) -> Motion:
-    shape = (len(call.later), call.height, call.width)
-    flow = np.empty((*shape, 2), np.float32) if call.flow else None
-    strain = np.empty(shape, np.float32) if call.strain else None
-    core().motion(call.later, call.onset, call.height, call.width, flow, strain)
-    return flow, strain
-
-
 @FEATURES.backend("ref")
 def _features_ref(batch: Batch) -> Features:
     return ref_features.features(batch)
@@ -250,5 +171,5 @@ def _features_ref(batch: Batch) -> Features:
 
 @FEATURES.backend("cpu", missing=core_missing)
 def _features_cpu(batch: Batch) -> Features:
-    maps, ranges = core().features(*batch)
+    maps, ranges = core().features(*batch, simd_level("features", "auto"))
     return maps, ranges
