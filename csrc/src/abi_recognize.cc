@@ -101,6 +101,7 @@ mie_status mie_recognizer_poll(mie_recognizer recognizer, mie_event* event) {
     return guarded([&] {
         const Use<RecognizerObject> use(recognizer.id);
         mie_event& out = sized(event, "event");
+        use->collect();  // what was found before a network failed
         if (use->found.empty()) return MIE_EMPTY;
         const RecognizedEvent& e = use->found.front();
         out = {sizeof out,
@@ -132,7 +133,6 @@ mie_status mie_recognizer_finish(mie_recognizer recognizer) {
         if (use->finished) throw Failure(MIE_CLOSED, "the recognizer has finished already");
         use->finished = true;
         use->recognizer.finish();
-        use->collect();
         return MIE_OK;
     });
 }

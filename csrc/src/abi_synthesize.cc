@@ -114,8 +114,13 @@ using namespace mie;
 using namespace mie::abi;
 
 const char* mie_unit_name(int32_t index) {
-    static const std::vector<std::string> kNames = unit_names();
-    return index >= 0 && size_t(index) < kNames.size() ? kNames[size_t(index)].c_str() : nullptr;
+    const char* name = nullptr;
+    guarded([&] {
+        static const std::vector<std::string> kNames = unit_names();
+        if (index >= 0 && size_t(index) < kNames.size()) name = kNames[size_t(index)].c_str();
+        return MIE_OK;
+    });
+    return name;
 }
 
 mie_status mie_rig_create(const mie_rig_options* given_options, mie_rig* rig) {

@@ -85,10 +85,12 @@ def frame(planes, kind, full_range=True):
 
 
 def network(run, shape, first, second):
-    """A caller's network: run takes float32 `shape` and returns two arrays of these sizes."""
+    """A caller's network: run takes float32 `shape` and returns two arrays of these sizes, or a number that says why not."""
 
     def called(_, image, one, two):
         outputs = run(np.ctypeslib.as_array(image, shape).copy())
+        if isinstance(outputs, int):
+            return outputs
         for target, output, count in zip((one, two), outputs, (first, second), strict=True):
             np.ctypeslib.as_array(target, (count,))[:] = output.ravel()
         return 0

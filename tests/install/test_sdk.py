@@ -4,6 +4,7 @@ import csv
 import ctypes as c
 import hashlib
 import io
+import itertools
 import os
 import re
 import shutil
@@ -114,11 +115,17 @@ FORMATS = {
 }
 
 
-def from_c(library, frames, kind):
-    mesh, network = FaceMesh.shared(), Recogniser.load()
+def from_c(library, frames, kind, fails_at=None):
+    """Events; fails_at: the label whose network run fails, counted from 0."""
+    mesh, network, failed = FaceMesh.shared(), Recogniser.load(), []
     detector = sdk.network(mesh.run_detector, (1, 128, 128, 3), 896 * 16, 896)
     landmarks = sdk.network(mesh.run_landmarks, (1, 256, 256, 3), 1434, 1)
-    labels = sdk.network(lambda maps: network.run([maps]), (1, 3, network.side, network.side), len(network.classes), len(network.aus))
+    turn = itertools.count()
+
+    def label(maps):
+        return 5 if next(turn) == fails_at else network.run([maps])
+
+    labels = sdk.network(label, (1, 3, network.side, network.side), len(network.classes), len(network.aus))
     networks = sdk.new(sdk.Networks, detector, landmarks)
     options = sdk.new(sdk.RecognizerOptions, c.pointer(networks), labels, None, 2)
     handle = c.c_uint64()
@@ -131,12 +138,17 @@ def from_c(library, frames, kind):
 
     for index, planes in enumerate(frames):
         view, kept = sdk.frame(planes, kind)
-        check(library, library.mie_recognizer_push(handle, c.byref(view), c.c_int64(index), c.c_double(index / FPS)))
+        status = library.mie_recognizer_push(handle, c.byref(view), c.c_int64(index), c.c_double(index / FPS))
+        if fails_at is not None and status == -7:
+            failed.append(library.mie_last_error())
+        else:
+            check(library, status)
         del kept
         poll()
     check(library, library.mie_recognizer_finish(handle))
     poll()
     check(library, library.mie_recognizer_destroy(handle))
+    assert failed == ([] if fails_at is None else [b"recogniser: the function returned 5"])
     return found
 
 
@@ -163,6 +175,13 @@ def test_the_callers_engine_gives_pythons_events(library, video, kind):
         assert own.score == python.score
         assert list(own.scores)[: own.classes] == list(python.scores.values())
         assert list(own.au)[: own.aus] == list(python.au.values())
+
+
+def test_a_failing_network_costs_its_event_only(library, video):
+    packed, side = video
+    frames = [planes_of(one, side) for one in packed]
+    (found,), (_, expected) = from_c(library, frames, sdk.YUV420, fails_at=0), from_python(frames)
+    assert (found.onset_frame, found.score) == (expected.onset_frame, expected.score)
 
 
 def test_recognize_video_gives_pythons_events_through_openvino(openvino, examples, prefix, video, tmp_path):

@@ -172,7 +172,8 @@ typedef struct mie_event {
 
 /* [any] */
 MIE_API mie_status mie_recognizer_create(const mie_recognizer_options* options, mie_recognizer* recognizer);
-/* [one] The next frame; its pixels are read before the call returns. time_s must grow. A failing network loses that frame only. */
+/* [one] The next frame; its pixels are read before the call returns. time_s must grow. After a failed network (MIE_NETWORK) the
+ * next frame may follow: lost are this frame's faces, or the events that were to be labelled. */
 MIE_API mie_status mie_recognizer_push(mie_recognizer recognizer, const mie_frame* frame, int64_t index, double time_s);
 /* [one] The next event, MIE_OK, or MIE_EMPTY. An event is known 0.6 s after its offset. */
 MIE_API mie_status mie_recognizer_poll(mie_recognizer recognizer, mie_event* event);
