@@ -91,8 +91,10 @@ def test_annotated_video(ran, place):
     assert np.mean(frames[inside][:20]) < 60 < np.mean(frames[before][:20])  # the banner
 
 
-def test_for_programs(place, capsys):
-    assert mie_here("recognize", place / "scene.mp4", "--model", place / "model.safetensors", "--csv", place / "b.csv", "--json") == 0
+def test_for_programs(place, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert mie_here("recognize", place / "scene.mp4", "--model", place / "model.safetensors", "--json") == 0
+    assert sorted(os.listdir()) == ["events.csv", "report.html"]
     facts = json.loads(capsys.readouterr().out)
     assert len(facts["events"]) == 2
     assert facts["fps"] == pytest.approx(30)
