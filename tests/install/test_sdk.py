@@ -26,6 +26,7 @@ from mie_engine.synth.rig import Rig
 
 pytestmark = pytest.mark.slow
 FPS = 30
+WARNINGS = [f"-DCMAKE_{language}_FLAGS=-Wall -Wextra -Werror" for language in ("C", "CXX")]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def openvino():
 @pytest.fixture(scope="module")
 def examples(prefix, tmp_path_factory):
     tree = tmp_path_factory.mktemp("examples")
-    sdk.run("cmake", "-S", sdk.ROOT / "examples", "-B", tree, f"-DCMAKE_PREFIX_PATH={prefix}")
+    sdk.run("cmake", "-S", sdk.ROOT / "examples", "-B", tree, f"-DCMAKE_PREFIX_PATH={prefix}", *WARNINGS)
     sdk.run("cmake", "--build", tree)
     return tree
 

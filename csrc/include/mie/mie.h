@@ -168,7 +168,7 @@ typedef struct mie_event {
     float scores[MIE_MAX_CLASSES]; /* sum 1 */
     float au[MIE_MAX_AUS];         /* evidence for each action unit, 0..1 */
 } mie_event;
-#define MIE_EVENT_INIT {sizeof(mie_event)}
+#define MIE_EVENT_INIT {sizeof(mie_event), 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, {0}, {0}}
 
 /* [any] */
 MIE_API mie_status mie_recognizer_create(const mie_recognizer_options* options, mie_recognizer* recognizer);

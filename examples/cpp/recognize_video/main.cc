@@ -25,7 +25,8 @@ Header read_header(std::istream& in) {
         if (word[0] == 'W') header.width = std::stoi(word.substr(1));
         if (word[0] == 'H') header.height = std::stoi(word.substr(1));
         if (word[0] == 'F' && std::sscanf(word.c_str(), "F%d:%d", &above, &below) == 2 && below > 0) header.fps = double(above) / below;
-        if (word[0] == 'C' && word.rfind("C420", 0) != 0) throw std::runtime_error("only 4:2:0 is read: add -pix_fmt yuv420p");
+        if (word[0] == 'C' && word != "C420" && word != "C420jpeg" && word != "C420mpeg2" && word != "C420paldv")
+            throw std::runtime_error("only 8-bit 4:2:0 is read: add -pix_fmt yuv420p");
         if (word == "XCOLORRANGE=FULL") header.full_range = true;
     }
     if (header.width < 1 || header.height < 1 || header.width > 16384 || header.height > 16384 || !(header.fps > 0))
