@@ -1,6 +1,7 @@
 """The ops: one folder each, one file per backend. `backends(op)` lists what runs here, `explain(op)` says why the rest does not."""
 
 from .align.op import align
+from .blend_pack.op import blend_pack
 from .flow.maps import flow_maps, strain
 from .flow.op import flow
 from .jpeg.op import encode_jpeg
@@ -17,6 +18,7 @@ __all__ = [
     "StstnetWeights",
     "align",
     "backends",
+    "blend_pack",
     "choose",
     "encode_jpeg",
     "explain",

@@ -32,4 +32,5 @@ void bind_flow(pybind11::module_& m);
 void bind_recognizer(pybind11::module_& m);
 void bind_shard(pybind11::module_& m);
 void bind_ststnet(pybind11::module_& m);
+void bind_blend_pack(pybind11::module_& m);
 }  // namespace mie

@@ -17,4 +17,5 @@ PYBIND11_MODULE(_core, m) {
     mie::bind_recognizer(m);
     mie::bind_shard(m);
     mie::bind_ststnet(m);
+    mie::bind_blend_pack(m);
 }

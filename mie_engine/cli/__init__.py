@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from ..errors import MieError
-from . import bench, doctor, recognize, synth, train
+from . import bench, doctor, models, recognize, synth, train
 from . import eval as evaluation
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command("train")(train.train)
 app.command("eval")(evaluation.evaluate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(bench.app, name="bench")
+app.add_typer(models.app, name="models")
 
 
 # What typer raises for arguments it cannot read; its own module of it moved between releases.

@@ -24,7 +24,7 @@ def synth(
     clips: Annotated[int, typer.Option(help="Samples to make.")] = 900,
     seed: Annotated[int, typer.Option(help="Decides everything random: the same call makes the same bytes.")] = 0,
     content: Annotated[str, typer.Option(help="clip (onset to offset), pair (onset, apex) or features (28x28 u, v, strain).")] = "clip",
-    size: Annotated[int, typer.Option(help="Side of the frames, px.")] = 256,
+    size: Annotated[int | None, typer.Option(help="Side of the frames, px [256, or what the generator's weights have].")] = None,
     frames: Annotated[int | None, typer.Option(help="Frames of a clip [16].")] = None,
     sources: Annotated[str | None, typer.Option(help="Of expert, micro, macro, au_csv; comma separated.")] = None,
     balance: Annotated[int, typer.Option(help="Classes kept equally frequent: 3 or 7.")] = 3,
@@ -33,6 +33,8 @@ def synth(
     noise: Annotated[float | None, typer.Option(help="Sensor noise, grey levels.")] = None,
     encoder: Annotated[str, typer.Option(help="jpeg or png.")] = "jpeg",
     quality: Annotated[int, typer.Option(help="JPEG quality.")] = 95,
+    generator: Annotated[str, typer.Option(help="warp, or ganimation with --weights.")] = "warp",
+    weights: Annotated[Path | None, typer.Option(help="The generator's .onnx file, see mie models.")] = None,
     shard_clips: Annotated[int | None, typer.Option(help="Samples per shard [512].")] = None,
     workers: Annotated[int, typer.Option(help="Shards in work at a time; 0 = one per core.")] = 0,
     backend: Annotated[str, typer.Option(help="auto, cpu or ref; all give the same bytes.")] = "auto",
@@ -41,7 +43,7 @@ def synth(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, no progress.")] = False,
 ) -> None:
     """Make a dataset of labelled micro-expressions. Run the same command again to finish what is missing."""
-    from ..synth import check_options, known_faces
+    from ..synth import check_options, known_faces, load_generator
     from ..synth.dataset import CACHE_FOLDER, PREVIEW_FILE, build_dataset, scan_faces
     from ..synth.describe import describe
     from ..synth.image import find_images
@@ -54,9 +56,11 @@ def synth(
     if sources is not None:
         fields["sources"] = tuple(name.strip() for name in sources.split(","))
 
+    network = load_generator(generator, weights)
+    size = size or (256 if network is None else network.side)
     options: dict[str, Any] = {
         "clips": clips, "seed": seed, "content": content, "encoder": encoder, "quality": quality, "csv": au_csv, "csv_scale": csv_scale,
-        "size": size, "balance": balance, **fields,
+        "size": size, "balance": balance, "generator": network, **fields,
     }  # fmt: skip
     draft, table = check_options(workers=workers, backend=backend, simd=simd, **options)
     images = find_images(faces)
@@ -73,7 +77,9 @@ def synth(
     stop = threading.Event()
     begun = time.monotonic()
     with Progress("clips", plan.clips, "clips", quiet=as_json) as bar, _StopOnInterrupt(stop):
-        report = build_dataset(plan, inputs, out, table=table, workers=workers, backend=backend, simd=simd, progress=bar.add, stop=stop)
+        report = build_dataset(
+            plan, inputs, out, table=table, generator=network, workers=workers, backend=backend, simd=simd, progress=bar.add, stop=stop
+        )
     seconds = time.monotonic() - begun
     facts = {
         "out": str(report.out),

@@ -12,6 +12,7 @@ import typer
 from ..errors import InputError, UsageError
 from ..models.recognisers import NAMES
 from .progress import Progress, Stages
+from .train_generator import train_generator
 
 if TYPE_CHECKING:
     from ..models.samples import Samples
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    model: Annotated[str, typer.Argument(help=f"{', '.join(NAMES)}; default: make the shipped recogniser again.")],
+    model: Annotated[str, typer.Argument(help=f"{', '.join(NAMES)} or ganimation; default: make the shipped recogniser again.")],
     out: Annotated[Path, typer.Option(help="Folder for model.safetensors, model.onnx, curves and train.json.")],
     data: Annotated[list[Path] | None, typer.Option(help="A synthesised dataset or a corpus; a second one comes after it.")] = None,
     epochs: Annotated[list[int] | None, typer.Option(help="One for every --data, or one for all [8].")] = None,
@@ -51,6 +52,11 @@ def train(
         "width": width, "dropout": tuple(dropout) if dropout else None,
     }  # fmt: skip
     given = {name: value for name, value in given.items() if value is not None}
+    if model == "ganimation":
+        if data is None or len(data) != 1 or any(len(values) > 1 for values in (epochs or [], lr or [])) or not flip:
+            raise UsageError("ganimation learns from one folder: give --data once, with images and a CSV of their action units")
+        given |= {name: values[0] for name, values in (("epochs", epochs), ("lr", lr)) if values} | ({"side": side} if side else {})
+        return train_generator(data[0], out, {**given, "seed": seed}, threads, device, as_json)
     if model == "default":
         if data or epochs or lr or side or given or not flip or seed:
             raise UsageError("the shipped recogniser has one recipe: give --out only, or name its network, robustnet, and your data")

@@ -59,7 +59,7 @@ def load(path: str | Path) -> tuple[nn.Module, ModelInfo]:
     info, arrays = read_weights(path)
     weights = {key: torch.from_numpy(value.copy()) for key, value in arrays.items()}
     module = _empty(info)
-    _fill(module, {_module_key(key): value for key, value in weights.items()}, str(path))
+    fill(module, {_module_key(key): value for key, value in weights.items()}, str(path))
     return module.eval(), info
 
 
@@ -79,11 +79,8 @@ def export_onnx(module: nn.Module, info: Mapping[str, Any], path: str | Path) ->
         InputError: the graph differs by more than 1e-4, or the description does not fit. EnvironmentProblem: onnx is missing, or the file
             cannot be written.
     """
-    try:
-        import onnx
-        import torch
-    except ImportError as error:
-        raise EnvironmentProblem(f"export needs torch and onnx ({error}); pip install mie-engine[train]") from error
+    import torch
+
     described = _described(module, info)
     net = copy.deepcopy(module).cpu().float().eval()
     names = list(described.images)
@@ -91,26 +88,45 @@ def export_onnx(module: nn.Module, info: Mapping[str, Any], path: str | Path) ->
     count = 64 if described.inputs == "maps" else 4
     side = described.side
     images = [torch.randint(0, 256, (count, 3, side, side), generator=torch.Generator().manual_seed(i)).float() for i in range(len(names))]
+    with torch.no_grad():
+        expected = [x for x in net(*images) if x is not None]
+    feeds, found = dict(zip(names, images, strict=True)), dict(zip(outputs, expected, strict=True))
+    return write_graph(net, feeds, found, {KEY: described.json()}, Path(path))
+
+
+def write_graph(net: nn.Module, feeds: dict[str, Tensor], expected: dict[str, Tensor], metadata: dict[str, str], path: Path) -> float:
+    """Write a module as export_onnx does: free batch size, stock operators, and only if its outputs for `feeds` are the expected ones.
+
+    Returns:
+        The largest difference, relative to the largest output where that is above 1; at most PARITY.
+
+    Raises:
+        As export_onnx.
+    """
+    try:
+        import onnx
+        import torch
+    except ImportError as error:
+        raise EnvironmentProblem(f"export needs torch and onnx ({error}); pip install mie-engine[train]") from error
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the newer exporter is ten times slower and needs another package
+        warnings.simplefilter("ignore")  # the newer exporter is ten times slower and needs another package; the comparison decides
         file = Path(folder, "graph.onnx")
         named: dict[str, Any] = {
-            "input_names": names,
-            "output_names": outputs,
-            "dynamic_axes": {name: {0: "n"} for name in names + outputs},
+            "input_names": list(feeds),
+            "output_names": list(expected),
+            "dynamic_axes": {name: {0: "n"} for name in (*feeds, *expected)},
         }
-        torch.onnx.export(net, tuple(x[:2] for x in images), file, dynamo=False, opset_version=17, **named)
+        torch.onnx.export(net, tuple(x[:2] for x in feeds.values()), file, dynamo=False, opset_version=17, **named)
         graph = onnx.load(file)
-        expected = [x for x in net(*images) if x is not None]
-    onnx.helper.set_model_props(graph, {KEY: described.json()})
+    onnx.helper.set_model_props(graph, metadata)
     onnx.checker.check_model(graph, full_check=True)
     data = graph.SerializeToString()
     if len(data) > MAX_MODEL_BYTES:
         raise InputError(f"graph has {len(data)} bytes, at most {MAX_MODEL_BYTES} can be loaded again")
-    difference = _difference(data, dict(zip(names, images, strict=True)), dict(zip(outputs, expected, strict=True)))
+    difference = _difference(data, feeds, expected)
     if not difference <= PARITY:
         raise InputError(f"exported graph differs from the network by {difference:.2g}, at most {PARITY:g} is allowed")
-    write_file(Path(path), data)
+    write_file(path, data)
     return difference
 
 
@@ -135,8 +151,8 @@ def import_published(path: str | Path, model: str) -> nn.Module:
 
     Args:
         path: a file of torch.save, with a state dict or {"state_dict": one}; nothing in it is executed.
-        model: one of recognisers.NAMES. The number of classes is the file's. A plain ResNet-18 (torchvision names) fills the trunks of
-            branches and apexme and leaves their heads fresh.
+        model: one of recognisers.NAMES, "ganimation" or "ganimation_discriminator". The number of classes is the file's. A plain
+            ResNet-18 (torchvision names) fills the trunks of branches and apexme and leaves their heads fresh.
 
     Returns:
         The network, in evaluation mode.
@@ -165,17 +181,21 @@ def import_published(path: str | Path, model: str) -> nn.Module:
     if not plain:
         raise InputError(f"{path} holds no state dict of tensors; save model.state_dict()")
     weights = {key.removeprefix("module."): value for key, value in found.items()}
+    if model.startswith("ganimation"):
+        from . import ganimation
+
+        return ganimation.from_published(model, weights, str(path))
     network: Any = build(model)
     trunks = getattr(network.net, "trunks", ())
     if trunks and "layer1.0.conv1.weight" in weights:
         backbone = {key: value for key, value in weights.items() if not key.startswith("fc.")}
         for trunk in trunks:
-            _fill(getattr(network.net, trunk), backbone, str(path))
+            fill(getattr(network.net, trunk), backbone, str(path))
     else:
         last = weights.get(f"{network.net.head}.bias")
         if last is not None and last.ndim == 1 and len(last) != 3 and 2 <= len(last) <= MAX_MODEL_CLASSES:
             network = build(model, len(last))
-        _fill(network.net, weights, str(path))
+        fill(network.net, weights, str(path))
     return cast("nn.Module", network.eval())
 
 
@@ -196,7 +216,7 @@ def _empty(info: ModelInfo) -> nn.Module:
     return build(info.model, len(info.classes), info.aus, side=side, width=info.width, members=info.members)
 
 
-def _fill(module: Any, weights: Mapping[str, Tensor], source: str) -> None:
+def fill(module: Any, weights: Mapping[str, Tensor], source: str) -> None:
     """Load weights; a missing, unknown or unfitting one is an InputError that names it. Counters of batch norm may be missing."""
     own = module.state_dict()
     missing = [key for key in own if key not in weights and not key.endswith("num_batches_tracked")]

@@ -117,7 +117,7 @@ def train(
         raise UsageError(f"the samples have {samples.maps.shape[-2]} px and units {samples.aus}, the network was begun with {info}")
     members, curves = [], [] if start is None else list(start.curves)
     for member in range(recipe.members if start is None else len(start.members)):
-        with _seeded(recipe.seed + member, threads):
+        with seeded(recipe.seed + member, threads):
             if start is None:
                 net = build(model, len(CLASSES), info["aus"], side=info["side"] if model == "robustnet" else None, width=recipe.width)
             else:
@@ -131,7 +131,7 @@ def train(
 
 
 @contextlib.contextmanager
-def _seeded(seed: int, threads: int) -> Iterator[None]:
+def seeded(seed: int, threads: int) -> Iterator[None]:
     """Torch as if alone: its random numbers, threads and choice of algorithms are put back afterwards."""
     import torch
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..models.generator import Generator
 from . import au_csv as _au_csv
 from .dataset import CACHE_FOLDER, Inputs, Progress, Report, build_dataset, check_run, scan_faces
 from .encode import encoder_of
 from .folder import read_plan
+from .generate import load_generator, network_of, require_generator
 from .plan import AuCsv, Identity, Plan, make_plan
 
 _ANY_FACE = Inputs((Identity("any", "0" * 64),), ())
@@ -40,6 +42,7 @@ def plan_dataset(
     quality: int = 95,
     csv: Path | None = None,
     csv_scale: float | None = None,
+    generator: Generator | None = None,
     **fields: Any,
 ) -> tuple[Plan, _au_csv.AuTable | None]:
     """The plan of a call, and the AU table it names.
@@ -49,11 +52,14 @@ def plan_dataset(
         clips, seed, content, **fields: see plan.make_plan.
         encoder, quality: see encode.encoder_of.
         csv, csv_scale: an OpenFace or py-feat table that becomes the source "au_csv", and its full intensity.
+        generator: a neural one for the expressions, see generate.load_generator.
 
     Raises:
         UsageError, RangeError, InputError.
     """
     table = None
+    if generator is not None:
+        fields["generator"] = network_of(generator)
     if csv is None and csv_scale is not None:
         raise UsageError(f"the scale {csv_scale} belongs to an AU table, but none is given: give both or neither.")
     if csv is not None:
@@ -80,6 +86,7 @@ def check_options(*, workers: int, backend: str = "auto", simd: str = "auto", **
         UsageError, RangeError, InputError, BackendError.
     """
     plan, table = plan_dataset(_ANY_FACE, **options)
+    require_generator(plan, options.get("generator"))
     check_run(plan.content, workers, backend, simd)
     return plan, table
 
@@ -94,6 +101,8 @@ def synthesize(
     workers: int | None = None,
     backend: str = "auto",
     simd: str = "auto",
+    generator: str = "warp",
+    weights: str | Path | None = None,
     progress: Progress = lambda clips, size: None,
     stop: threading.Event | None = None,
     **options: Any,
@@ -107,6 +116,7 @@ def synthesize(
         seed: decides everything random; the same call makes the same bytes.
         size: side of the frames, px.
         workers: shards in work at a time; None = one per core. Any number gives the same bytes.
+        generator, weights: "warp", or "ganimation" and its .onnx file; frames then have that file's size.
         backend, simd: see kernels.render. progress, stop: see dataset.build_dataset.
         **options: see plan_dataset (content, sources, balance, encoder, csv, noise_sigma, ...).
 
@@ -118,10 +128,13 @@ def synthesize(
         EnvironmentProblem: the folder cannot be written, or a backend cannot run.
     """
     out, workers = Path(out), workers if workers is not None else os.cpu_count() or 1
+    options["generator"] = network = load_generator(generator, weights)
     draft, table = check_options(workers=workers, backend=backend, simd=simd, clips=clips, seed=seed, size=size, **options)
     inputs = scan_faces(faces, size, cache=out / CACHE_FOLDER, known=known_faces(out, size), workers=workers)
     plan = replace(draft, identities=inputs.identities)
-    return build_dataset(plan, inputs, out, table=table, workers=workers, backend=backend, simd=simd, progress=progress, stop=stop)
+    return build_dataset(
+        plan, inputs, out, table=table, generator=network, workers=workers, backend=backend, simd=simd, progress=progress, stop=stop
+    )
 
 
-__all__ = ["check_options", "known_faces", "plan_dataset", "synthesize"]
+__all__ = ["check_options", "known_faces", "load_generator", "plan_dataset", "synthesize"]

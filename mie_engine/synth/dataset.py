@@ -17,11 +17,13 @@ from typing import Any
 from .. import __version__, kernels
 from ..errors import InputError, RangeError, UsageError
 from ..limits import MAX_WORKERS
+from ..models.generator import Generator
 from ..runtime.files import read_file, write_file
 from .au_csv import AuTable
 from .faces import Face
 from .facestore import FaceStore, read_crop, write_crop
 from .folder import CACHE_FOLDER, CARD_FILE, DATASET_FILE, open_folder, settle_plan
+from .generate import require_generator
 from .image import PLAN_FILE, PREVIEW_FILE, find_images
 from .plan import Identity, Plan
 from .shard import ShardJob, Stopped, build_shard, is_complete, shard_paths
@@ -136,6 +138,7 @@ def build_dataset(
     out: Path,
     *,
     table: AuTable | None = None,
+    generator: Generator | None = None,
     workers: int = 1,
     backend: str = "auto",
     simd: str = "auto",
@@ -145,22 +148,23 @@ def build_dataset(
     """Make what is missing of a dataset; finished shards stay as they are.
 
     Args:
-        plan: what to make. inputs: its faces. table: its AU table, if it names one.
+        plan: what to make. inputs: its faces. table, generator: its AU table and neural generator, if it names them.
         out: folder; made if missing.
         workers: shards in work at a time. backend, simd: see kernels.render.
         progress: called with clips and bytes, from any worker; shards found finished are reported at once with 0 bytes.
         stop: set it to stop after the clip in work.
 
     Raises:
-        UsageError, RangeError: workers, backend or simd. PlanError: the folder holds another plan.
+        UsageError, RangeError: workers, backend or simd. PlanError: the folder holds another plan, or the generator is another.
         EnvironmentProblem: unwritable, full, another run is at work there, or the backend or simd cannot run here.
         Stopped: `stop` was set; run again to finish.
     """
     chosen = check_run(plan.content, workers, backend, simd)
+    require_generator(plan, generator)
     with open_folder(out) as out:
         settle_plan(plan, out)
         store = FaceStore(plan.identities, inputs.origins, plan.size, out / CACHE_FOLDER)
-        job = ShardJob(plan, out, store, table, chosen, simd, stop or threading.Event())
+        job = ShardJob(plan, out, store, table, chosen, simd, stop or threading.Event(), generator)
         missing, made, written = [], 0, 0
         for shard in range(plan.shard_count):
             if is_complete(out, shard, plan.hash):
@@ -232,7 +236,7 @@ def _write_preview(job: ShardJob) -> int:
     """The contact sheet; counts as no shard."""
     from .card import preview
 
-    write_file(job.out / PREVIEW_FILE, preview(job.plan, job.faces, job.table))
+    write_file(job.out / PREVIEW_FILE, preview(job.plan, job.faces, job.table, job.generator))
     return 0
 
 

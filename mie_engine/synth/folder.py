@@ -107,8 +107,9 @@ def _faces(old: list[dict[str, str]], new: list[dict[str, str]]) -> str:
 
 
 def _changes(old: dict[str, Any], new: dict[str, Any], within: str = "") -> Iterator[str]:
-    for key in [key for key in new if old[key] != new[key]]:
-        if isinstance(old[key], dict) and isinstance(new[key], dict):
-            yield from _changes(old[key], new[key], f"{within}{key}.")
+    for key in [key for key in {**old, **new} if old.get(key) != new.get(key)]:
+        there, asked = old.get(key), new.get(key)
+        if isinstance(there, dict) and isinstance(asked, dict):
+            yield from _changes(there, asked, f"{within}{key}.")
         else:
-            yield f"{within}{key}: {old[key]} there, {new[key]} asked"
+            yield f"{within}{key}: {there} there, {asked} asked"

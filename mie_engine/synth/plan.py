@@ -12,7 +12,7 @@ import numpy as np
 from .. import limits
 from ..errors import PlanError, RangeError, UsageError
 from .nuisance import Nuisance
-from .record import Between, OneOf, from_plain, parse_json, settle, to_json
+from .record import LATER, Between, OneOf, from_plain, parse_json, settle, to_json
 from .rows import Rows, draw_rows
 from .sources import table_sha256
 
@@ -66,6 +66,20 @@ class Encoder:
     def __post_init__(self) -> None:
         settle(self)
         _require_printable("Encoder.library", self.library)
+
+
+@dataclass(frozen=True)
+class Network:
+    """The generator behind the expressions: sha256 of its file and the library that runs it, which together decide the bytes."""
+
+    name: Annotated[str, OneOf(("ganimation",))]
+    sha256: str
+    library: Annotated[str, Between(1, limits.MAX_NAME_CHARS)]
+
+    def __post_init__(self) -> None:
+        settle(self)
+        _require_printable("Network.library", self.library)
+        _require_sha256("Network.sha256", self.sha256)
 
 
 @dataclass(frozen=True)
@@ -132,6 +146,7 @@ class Plan:
     au_table_sha256: str = field(default_factory=table_sha256)
     shard_clips: Annotated[int, Between(1, limits.MAX_SHARD_CLIPS)] = 512
     version: int = PLAN_VERSION
+    generator: Network | None = field(default=None, metadata=LATER)  # None: the warp renderer
 
     def __post_init__(self) -> None:
         settle(self)
@@ -143,6 +158,8 @@ class Plan:
             raise UsageError(f"Plan.frames is {self.frames}, but content {self.content!r} is onset and apex: use frames=2.")
         if self.content == "features" and set(self.sources) != {"expert", "micro"}:
             raise UsageError("Plan.sources: content 'features' draws from expert and micro (see nuisance.prior_share): name these two.")
+        if self.content == "features" and self.generator is not None:
+            raise UsageError("Plan.generator: content 'features' is computed from the warp's own flow: ask for pair or clip.")
         if ("au_csv" in self.sources) != (self.au_csv is not None):
             raise UsageError("Plan.au_csv: the source 'au_csv' and its table belong together: give both or neither.")
         if self.version != PLAN_VERSION:

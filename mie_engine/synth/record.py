@@ -37,6 +37,14 @@ class OneOf:
     values: tuple[Any, ...]
 
 
+LATER: dict[str, None] = {"added_later": None}  # metadata of a field, None by default: while it is None, the JSON is as before it was there
+
+
+@cache
+def _added_later(kind: type) -> frozenset[str]:
+    return frozenset(field.name for field in dataclasses.fields(kind) if "added_later" in field.metadata)
+
+
 @cache
 def _fields(kind: type) -> dict[str, Any]:
     hints = get_type_hints(kind, include_extras=True)
@@ -137,7 +145,8 @@ def to_json(record: _Dataclass) -> str:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {name: _plain(getattr(value, name)) for name in _fields(type(value))}
+        later = _added_later(type(value))
+        return {name: _plain(v) for name in _fields(type(value)) if (v := getattr(value, name)) is not None or name not in later}
     return [_plain(v) for v in value] if isinstance(value, tuple) else value
 
 
@@ -177,10 +186,10 @@ def from_plain(kind: type[R], value: Any, where: str = "plan") -> R:
         raise PlanError(f"{where} is {_shown(value)}, expected an object.")
     if unknown := sorted(set(value) - set(fields)):
         raise PlanError(f"{where} has the unknown key {unknown[0][:40]!r}: this program knows {', '.join(sorted(fields))}.")
-    if missing := sorted(set(fields) - set(value)):
+    if missing := sorted(set(fields) - set(value) - _added_later(kind)):
         raise PlanError(f"{where} lacks the key {missing[0]!r}: use a plan as it was written.")
     try:
-        return kind(**{name: _built(value[name], fields[name], f"{where}.{name}") for name in fields})
+        return kind(**{name: _built(value[name], fields[name], f"{where}.{name}") for name in fields if name in value})
     except UsageError as problem:
         raise PlanError(f"{where} cannot be used: {problem} Correct the file or make the plan again.") from problem
 

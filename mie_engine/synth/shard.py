@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from .. import _core, kernels
 from ..errors import EnvironmentProblem, MieError
+from ..models.generator import Generator
 from ..runtime.files import TEMPORARY, sync_folder
 from . import timeline
 from .action_units import UNITS
@@ -30,6 +31,7 @@ from .au_csv import AuTable
 from .encode import frame_format, open_encoder, suffix
 from .facestore import FaceStore
 from .features import feature_maps
+from .generate import Generated
 from .plan import Plan
 from .rig import Rig
 from .rows import Rows
@@ -40,7 +42,7 @@ Progress = Callable[[int, int], None]  # clips, bytes
 
 @dataclass(frozen=True)
 class ShardJob:
-    """Everything a worker needs. backend: a backend of the op render; simd: a level of the CPU backend."""
+    """Everything a worker needs. backend: a backend of the op render; simd: a level of the CPU backend; generator: the plan's, if any."""
 
     plan: Plan
     out: Path
@@ -49,6 +51,7 @@ class ShardJob:
     backend: str = "cpu"
     simd: str = "auto"
     stop: threading.Event = field(default_factory=threading.Event, compare=False)
+    generator: Generator | None = None
 
 
 class Stopped(MieError):
@@ -131,8 +134,12 @@ def _clips(job: ShardJob, tar: _core.TarWriter, rows: Rows) -> Iterator[tuple[di
     plan = job.plan
     curves = timeline.intensity(rows, plan.frames)
     pose = timeline.pose(rows, plan.frames)
-    rig = Rig.of(job.faces.load(int(rows.identity[0])), curves.max((0, 1)))
-    coefficients = rig.coefficients(curves.reshape(-1, len(UNITS)), rig.pose_px(pose).reshape(-1, 6))
+    face = job.faces.load(int(rows.identity[0]))
+    # A generator shows the expressions; the renderer then moves the head and adds the noise.
+    generated = None if job.generator is None else Generated(job.generator, face)
+    warped = curves if generated is None else np.zeros_like(curves)
+    rig = Rig.of(face, warped.max((0, 1)))
+    coefficients = rig.coefficients(warped.reshape(-1, len(UNITS)), rig.pose_px(pose).reshape(-1, 6))
     coefficients = coefficients.reshape(len(rows), plan.frames, -1)
     encoder, ending = open_encoder(plan.encoder, job.simd), suffix(plan.encoder)
     parts = ["onset", "apex"] if plan.content == "pair" else [f"{t:03d}" for t in range(plan.frames)]
@@ -143,7 +150,18 @@ def _clips(job: ShardJob, tar: _core.TarWriter, rows: Rows) -> Iterator[tuple[di
             raise Stopped("stopped; run the same command again to finish.")
         names = [f"{facts['key']}.{part}.{ending}" for part in parts]
         clip_key = (key0, int(rows.index[i]) & 0xFFFFFFFF)
-        if job.backend == "cpu":
+        if generated is not None:
+            frames = generated.render(
+                rig,
+                curves[i],
+                coefficients[i],
+                format=frame_format(plan.encoder),
+                noise_sigma=plan.noise_sigma,
+                key=clip_key,
+                backend=job.backend,
+            )
+            entries = tar.add_frames(frames, plan.size, plan.size, names, encoder)
+        elif job.backend == "cpu":
             entries = tar.add_clip(rig.source.native, coefficients[i], names, noise_q15, *clip_key, encoder, level)
         else:
             frames = kernels.render(

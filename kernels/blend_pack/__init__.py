@@ -1,0 +1,1 @@
+"""blend_pack: the raw heads of a generator to pixels."""
