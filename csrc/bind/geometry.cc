@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "bind.h"
+#include "csrc/src/action_units.h"
 
 namespace py = pybind11;
 
@@ -36,13 +37,18 @@ py::array_t<int16_t> coefficients(const FaceMesh& mesh, const FaceBasis& basis, 
 
 void bind_geometry(py::module_& m) {
     m.attr("RIGID_PEAK_PX") = kRigidPeakPx;
+    m.attr("INTEROCULAR_CM") = kInterocularCm;
+    py::dict shapes;
+    for (const auto& action : action_unit_shapes()) shapes[py::int_(action.number)] = py::tuple(py::cast(action.shapes));
+    m.attr("ACTION_UNIT_SHAPES") = shapes;
     py::class_<FaceMesh, std::shared_ptr<FaceMesh>>(m, "FaceMesh")
-        .def(py::init([](const Doubles& canonical, const std::vector<std::array<int, 3>>& triangles,
-                         const std::vector<std::tuple<std::string, Doubles, std::vector<double>>>& units) {
-            std::vector<UnitShape> shapes;
-            for (const auto& [name, delta, levels] : units) shapes.push_back({name, points(delta, "delta"), levels});
-            return std::make_shared<FaceMesh>(points(canonical, "canonical"), triangles, shapes);
-        }))
+        .def(py::init([](const std::string& path) { return std::make_shared<FaceMesh>(load_face_mesh(path)); }), py::arg("path"))
+        .def_property_readonly("units",
+                               [](const FaceMesh& mesh) {
+                                   std::vector<std::string> names;
+                                   for (const auto& unit : mesh.units) names.push_back(unit.name);
+                                   return names;
+                               })
         .def("fit", [](const FaceMesh& mesh, const Doubles& landmarks) {
             const auto p = points(landmarks, "landmarks");
             const MeshFit fit = fit_mesh(mesh, p.data());
@@ -73,10 +79,11 @@ void bind_geometry(py::module_& m) {
                                })
         .def("coefficients", [](const FaceBasis& b, const FaceMesh& mesh, const Doubles& intensity,
                                 const Doubles& rigid_px) { return coefficients(mesh, b, intensity, rigid_px); })
-        .def("peak_displacement_px", [](const FaceBasis& b, const py::array_t<int16_t, py::array::c_style>& c) {
-            if (c.ndim() != 1 || size_t(c.shape(0)) != b.channels.size())
+        .def("beyond_reach", [](const FaceBasis& b, const py::array_t<int16_t, py::array::c_style>& c) {
+            if (c.ndim() != 2 || size_t(c.shape(1)) != b.channels.size())
                 throw std::invalid_argument("coefficients: expected one value per channel");
-            return peak_displacement_px(b, c.data());
+            const auto [row, peak_px] = beyond_reach(b, c.data(), c.shape(0));
+            return std::make_pair(row, peak_px);
         });
 }
 

@@ -404,15 +404,24 @@ void unit_coefficients(const FaceMesh& mesh, const FaceBasis& basis, const doubl
     }
 }
 
-double peak_displacement_px(const FaceBasis& basis, const int16_t* coefficients) {
-    const size_t nodes = size_t(basis.grid_width) * basis.grid_height;
+std::pair<int64_t, double> beyond_reach(const FaceBasis& basis, const int16_t* coefficients, int64_t rows) {
+    const size_t channels = basis.channels.size(), nodes = size_t(basis.grid_width) * basis.grid_height;
     std::vector<int64_t> sum(2 * nodes);
-    for (size_t c = 0; c < basis.channels.size(); ++c)
-        if (coefficients[c])
-            for (size_t n = 0; n < 2 * nodes; ++n) sum[n] += int64_t(coefficients[c]) * basis.grids[c * 3 * nodes + n];
-    int64_t peak = 0;
-    for (int64_t s : sum) peak = std::max(peak, std::abs(s));
-    return double(peak) / (4096.0 * 512.0);
+    for (int64_t row = 0; row < rows; ++row) {
+        const int16_t* own = coefficients + size_t(row) * channels;
+        double bound_px = 0;
+        for (size_t c = 0; c < channels; ++c) bound_px += std::abs(int(own[c])) / 4096.0 * basis.channels[c].peak_px;
+        if (bound_px <= kMaxDisplacementPx) continue;  // all peaks in one place: only then the exact sum is worth its time
+        std::fill(sum.begin(), sum.end(), 0);
+        for (size_t c = 0; c < channels; ++c)
+            if (own[c])
+                for (size_t n = 0; n < 2 * nodes; ++n) sum[n] += int64_t(own[c]) * basis.grids[c * 3 * nodes + n];
+        int64_t peak = 0;
+        for (int64_t s : sum) peak = std::max(peak, std::abs(s));
+        const double peak_px = double(peak) / (4096.0 * 512.0);
+        if (peak_px > kMaxDisplacementPx) return {row, peak_px};
+    }
+    return {-1, 0};
 }
 
 }  // namespace mie

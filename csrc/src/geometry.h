@@ -2,8 +2,10 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "kernels/render/params.h"
 #include "mesh.h"
 
 namespace mie {
@@ -34,7 +36,9 @@ FaceBasis build_basis(const FaceMesh& mesh, const Vec3* landmarks_px, int width,
 void unit_coefficients(const FaceMesh& mesh, const FaceBasis& basis, const double* intensity, const double* rigid_px, int64_t rows,
                        int16_t* out);
 
-// Largest displacement (px) that a coefficient vector asks for, before the renderer's limit.
-double peak_displacement_px(const FaceBasis& basis, const int16_t* coefficients);
+constexpr double kMaxDisplacementPx = double(kNodeLimit) / 128;  // what the renderer carries
+
+// First row of coefficients [rows][channels] that asks for a larger displacement, and that displacement (px); -1 when none does.
+std::pair<int64_t, double> beyond_reach(const FaceBasis& basis, const int16_t* coefficients, int64_t rows);
 
 }  // namespace mie

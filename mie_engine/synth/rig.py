@@ -69,15 +69,13 @@ class Rig:
             coefficients: Words = self.basis.coefficients(face_mesh(), intensity, rigid)
         except ValueError as error:
             raise RangeError(f"{self.face.name}: {error}") from error
-        bound_px = np.abs(coefficients / 4096.0) @ self.peaks_px  # all peaks in one place: only then the exact sum is worth its time
-        for row in np.flatnonzero(bound_px > MAX_DISPLACEMENT_PX):
-            peak_px = self.basis.peak_displacement_px(coefficients[row])
-            if peak_px > MAX_DISPLACEMENT_PX:
-                strongest = UNITS[int(np.argmax(intensity[row]))]
-                raise RangeError(
-                    f"{self.face.name}: the motion reaches {peak_px:.1f} px at size {self.face.size} ({strongest} is the strongest unit), "
-                    f"the renderer carries {MAX_DISPLACEMENT_PX:g}: lower the intensities or the size."
-                )
+        row, peak_px = self.basis.beyond_reach(coefficients)
+        if row >= 0:
+            strongest = UNITS[int(np.argmax(intensity[row]))]
+            raise RangeError(
+                f"{self.face.name}: the motion reaches {peak_px:.1f} px at size {self.face.size} ({strongest} is the strongest unit), "
+                f"the renderer carries {MAX_DISPLACEMENT_PX:g}: lower the intensities or the size."
+            )
         return coefficients
 
     def pose_px(self, pose: Floats) -> Floats:

@@ -6,18 +6,25 @@ import functools
 
 import numpy as np
 
+from mie_engine._core import ACTION_UNIT_SHAPES, INTEROCULAR_CM
 from mie_engine.synth.action_units import UNITS
 from mie_engine.synth.faces import Face
-from mie_engine.synth.geometry import INTEROCULAR_CM, MESH_FILE, SHAPES, face_mesh
+from mie_engine.synth.geometry import MESH_FILE, face_mesh
 
 NODE_STEP_PX = 4
+
+
+def table() -> list[np.ndarray]:
+    """Names, deltas, canonical vertices and triangles, as they lie in the file."""
+    with MESH_FILE.open("rb") as file:
+        return [np.load(file) for _ in range(4)]
 
 
 @functools.cache
 def mesh() -> tuple[np.ndarray, np.ndarray]:
     """Canonical vertices [468, 3] cm and triangles [898, 3]."""
-    with np.load(MESH_FILE) as table:
-        return table["canonical"].astype(float), table["faces"].astype(int)
+    _, _, canonical, triangles = table()
+    return canonical.astype(float), triangles.astype(int)
 
 
 @functools.cache
@@ -30,11 +37,11 @@ def mirror_of() -> np.ndarray:
 @functools.cache
 def delta_cm(unit: str) -> np.ndarray:
     """Vertex displacement [468, 3] of a unit at full intensity: its shapes, each averaged with the mirror image of its other side."""
-    with np.load(MESH_FILE) as table:
-        shapes = dict(zip(table["names"].tolist(), table["delta_iod"].astype(float) * INTEROCULAR_CM, strict=True))
+    names, deltas, _, _ = table()
+    shapes = dict(zip(names.astype(str).tolist(), deltas.astype(float) * INTEROCULAR_CM, strict=True))
     side = unit[-1] if unit[-1] in "LR" else ""
     total = np.zeros((468, 3))
-    for name, weight in SHAPES[int(unit[2:].rstrip("LR"))]:
+    for name, weight in ACTION_UNIT_SHAPES[int(unit[2:].rstrip("LR"))]:
         name += side if name.endswith("_") else ""
         twin = name[:-1] + {"L": "R", "R": "L"}[name[-1]] if name[-2:] in ("_L", "_R") else name
         total += weight * (shapes[name] + shapes[twin][mirror_of()] * [-1, 1, 1]) / 2

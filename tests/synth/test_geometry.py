@@ -10,15 +10,17 @@ import pytest
 from mesh_oracle import at_nodes, bilinear, delta_cm, mesh, mirror_of, move_px, smallest_determinant
 
 from mie_engine import _core, kernels
+from mie_engine._core import ACTION_UNIT_SHAPES as SHAPES
 from mie_engine.errors import RangeError
 from mie_engine.synth.action_units import BILATERAL, UNIT_INDEX, UNITS, parse
 from mie_engine.synth.faces import Face
-from mie_engine.synth.geometry import LEVELS, LIP_PARTING, LIP_PARTING_LEVELS, RIGID, SHAPES, face_mesh
+from mie_engine.synth.geometry import RIGID, face_mesh
 from mie_engine.synth.rig import Rig
 
 FACES = sorted(Path(str(resources.files("mie_engine") / "assets" / "faces")).glob("*.jpg"))
 FULL = np.ones(len(UNITS))
 QUANTUM_PX = 1 / 512
+LEVELS, LIP_PARTING, LIP_PARTING_LEVELS = (0.4, 1.0), (25, 26, 27), (0.1, 0.2, 0.4, 0.7, 1.0)
 # Largest jump between neighbouring nodes (4 px) of which the mesh covers one, as a fraction of the unit's peak. The mesh itself is as
 # steep: a raised cheek bulges over its own contour, and a turned forehead is foreshortened where the brow ends.
 BORDER_JUMP, STEEP_BORDER_JUMP = 0.60, {"AU2": 0.90, "AU6": 0.75}
