@@ -57,7 +57,8 @@ def synth(
         fields["sources"] = tuple(name.strip() for name in sources.split(","))
 
     network = load_generator(generator, weights)
-    size = size or (256 if network is None else network.side)
+    if size is None:
+        size = 256 if network is None else network.side
     options: dict[str, Any] = {
         "clips": clips, "seed": seed, "content": content, "encoder": encoder, "quality": quality, "csv": au_csv, "csv_scale": csv_scale,
         "size": size, "balance": balance, "generator": network, **fields,
