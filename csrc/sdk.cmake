@@ -43,7 +43,9 @@ endif()
 
 add_library(mie SHARED $<TARGET_OBJECTS:mie_core> $<TARGET_OBJECTS:mie_abi>)
 add_library(mie_static STATIC $<TARGET_OBJECTS:mie_core> $<TARGET_OBJECTS:mie_abi>)
-set_target_properties(mie PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} INSTALL_RPATH_USE_LINK_PATH ON
+# Named, not taken from the link line: CMake leaves out folders inside this tree, where a virtual environment may be.
+set_target_properties(mie PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
+                                     INSTALL_RPATH "$<$<BOOL:${OpenVINO_FOUND}>:$<TARGET_FILE_DIR:openvino::runtime>>"
                                      LINK_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/mie.symbols)
 target_link_options(mie PRIVATE -Wl,--version-script=${CMAKE_CURRENT_LIST_DIR}/mie.symbols)
 foreach(target mie mie_static)
