@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 __version__: str
 JPEG_VERSION: int
 RIGID_PEAK_PX: float
+CROP_SIDE_PX: int
 
 Entries = list[tuple[int, int]]
 

@@ -10,7 +10,6 @@
 
 namespace mie {
 SimdLevel level_of(const std::string& name);  // "scalar", "avx2" or "avx512"; raises where the processor lacks it
-Strain strain_of(const std::string& name);    // "true", "shift" or "meb"
 // Views of uint8 [H, W, 3], [H, W] or a tuple (Y, U, V) or (Y, UV), which must outlive the frame; raises on anything else.
 Frame frame_of(const pybind11::object& planes, bool full_range);
 // Float64 [478, 3], as points; raises on another shape

@@ -63,7 +63,7 @@ Floats flow(const Frames& onset, const Frames& later, const std::string& level, 
 }
 
 Floats strain_py(const Floats& flow, const std::string& kind_name) {
-    const Strain kind = strain_of(kind_name);
+    const Strain kind = strain_kind(kind_name);
     const int height = int(flow.shape(2)), width = int(flow.shape(3));
     const int64_t pixels = int64_t(height) * width;
     Floats result(Sizes{flow.shape(0), height, width});
@@ -77,7 +77,7 @@ Floats strain_py(const Floats& flow, const std::string& kind_name) {
 }
 
 py::tuple grid_maps(const Floats& grid, int height, int width, int side, const std::string& kind_name) {
-    const Strain kind = strain_of(kind_name);
+    const Strain kind = strain_kind(kind_name);
     const int64_t count = grid.shape(0), cells = grid.shape(2) * grid.shape(3);
     Frames maps(Sizes{grid.shape(0), side, side, 3});
     Floats ranges(Sizes{grid.shape(0), 3, 2});
@@ -91,7 +91,7 @@ py::tuple grid_maps(const Floats& grid, int height, int width, int side, const s
 
 py::tuple flow_maps_py(const Frames& onset, const Frames& later, int side, const std::string& kind_name, const std::string& level,
                        int threads) {
-    const Strain kind = strain_of(kind_name);
+    const Strain kind = strain_kind(kind_name);
     Frames maps(Sizes{later.shape(0), side, side, 3});
     Floats ranges(Sizes{later.shape(0), 3, 2});
     uint8_t* map = maps.mutable_data();
@@ -108,11 +108,6 @@ py::tuple flow_maps_py(const Frames& onset, const Frames& later, int side, const
 }
 
 }  // namespace
-
-Strain strain_of(const std::string& name) {
-    if (name != "true" && name != "shift" && name != "meb") throw py::value_error("strain is '" + name + "', expected true, shift or meb");
-    return name == "true" ? Strain::true_ : name == "shift" ? Strain::shift : Strain::meb;
-}
 
 void bind_flow(py::module_& m) {
     m.def("flow", &flow, py::arg("onset").noconvert(), py::arg("later").noconvert(), py::arg("level"), py::arg("threads"),

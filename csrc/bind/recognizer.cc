@@ -52,7 +52,7 @@ py::tuple spot(const Doubles& time_s, const Floats& region, const Floats& head) 
 // A Python network: float32 [1, 3, side, side] -> logits [1, classes], au_logits [1, aus]
 LabelNetwork label_network(const py::object& run, int classes, int aus, int side, const std::string& strain, double temperature) {
     if (side != 28 && side != 56 && side != 64) throw py::value_error("side must be 28, 56 or 64");
-    return {classes, aus, side, strain_of(strain), temperature, [=](const float* maps, float* logits, float* au_logits) {
+    return {classes, aus, side, strain_kind(strain), temperature, [=](const float* maps, float* logits, float* au_logits) {
                 call_network(run, {1, 3, side, side}, maps, classes, logits, aus, au_logits);
             }};
 }
@@ -76,6 +76,7 @@ py::dict counts_of(const Recognizer& recognizer) {
 }  // namespace
 
 void bind_recognizer(py::module_& m) {
+    m.attr("CROP_SIDE_PX") = kCropSide;
     m.def("face_motion", &face_motion_py, py::arg("flow"), "Regions [13, 2], head [4] (px) and misfit of a flow field [2, 112, 112].");
     m.def("spot", &spot, py::arg("time_s"), py::arg("region"), py::arg("head"),
           "Events (onset, apex, offset frame, height, threshold) and rejections of displacements float32 [T, 13, 2], [T, 4], px.");

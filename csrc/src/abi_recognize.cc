@@ -10,6 +10,8 @@
 namespace mie::abi {
 namespace {
 
+static_assert(MIE_LANDMARKS == kLandmarks && MIE_CROP_SIDE == kCropSide, "mie.h repeats these numbers");
+
 struct RecognizerObject : Object {
     static constexpr int kKind = 2;
     static constexpr const char* kName = "recognizer";
@@ -36,9 +38,7 @@ LabelNetwork label_network(const mie_recognizer_options& options) {
           "info: too many classes or aus");
     allow(info.side == 28 || info.side == 56 || info.side == 64, "info.side must be 28, 56 or 64");
     allow(info.temperature >= 0.01 && info.temperature <= 100, "info.temperature must be 0.01..100");
-    const std::string strain = given(info.strain, "info.strain");
-    allow(strain == "true" || strain == "shift" || strain == "meb", "info.strain must be true, shift or meb");
-    const Strain kind = strain == "true" ? Strain::true_ : strain == "shift" ? Strain::shift : Strain::meb;
+    const Strain kind = strain_kind(given(info.strain, "info.strain"));
     const NetworkShape shape{"recogniser", 3 * info.side * info.side, "logits", info.classes, "au_logits", info.aus};
     return {info.classes, info.aus, info.side, kind, info.temperature, runner(options.recogniser, shape)};
 }

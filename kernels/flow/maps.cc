@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
 #include <vector>
 
 #include "../common/simd.h"
@@ -169,6 +170,12 @@ void strain(const float* u, const float* v, int width, int height, Strain kind, 
         for (int y = 0; y < height; ++y) std::copy_n((k ? v : u) + int64_t(y) * width, width, ring[k].row(y));
     }
     strain_of(ring[0], ring[1], kind, target);
+}
+
+Strain strain_kind(const std::string& name) {
+    if (name != "true" && name != "shift" && name != "meb")
+        throw std::invalid_argument("strain is '" + name + "', expected true, shift or meb");
+    return name == "true" ? Strain::true_ : name == "shift" ? Strain::shift : Strain::meb;
 }
 
 void flow_maps(const float* u, const float* v, int grid_w, int grid_h, int width, int height, int side, Strain kind, uint8_t* map,

@@ -1,10 +1,13 @@
 // Strain of a flow field, and the 8-bit maps (u, v, strain) that recognisers read.
 #pragma once
 #include <cstdint>
+#include <string>
 
 namespace mie {
 
 enum class Strain { true_, shift, meb };  // defined in ref_maps.py
+
+Strain strain_kind(const std::string& name);  // "true", "shift" or "meb"; throws std::invalid_argument
 
 // Fields are float [height][width], sides of at least 2.
 void strain(const float* u, const float* v, int width, int height, Strain kind, float* target);

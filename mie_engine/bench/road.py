@@ -24,7 +24,7 @@ from ..synth.render import render
 from .report import Row
 
 FPS = 30.0
-HEIGHT_PX, WIDTH_PX, FACE_PX, CROP_PX, MAP_PX = 480, 640, 256, 224, 28
+HEIGHT_PX, WIDTH_PX, FACE_PX, CROP_PX, MAP_PX = 480, 640, 256, _core.CROP_SIDE_PX, 28
 FRAMES = 150
 RENEW = 12  # frames between the script's references
 

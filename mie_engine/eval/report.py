@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..errors import EnvironmentProblem
-from ..runtime.files import write_file
+from ..runtime.files import make_folder, write_file
 
 
 def write(result: dict[str, Any], page: str, out: Path) -> tuple[Path, Path]:
@@ -17,10 +16,7 @@ def write(result: dict[str, Any], page: str, out: Path) -> tuple[Path, Path]:
     Raises:
         EnvironmentProblem: the folder cannot be written.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EnvironmentProblem(f"{out}: {error.strerror}. Choose a folder you may write to.") from error
+    make_folder(out)
     write_file(out / "report.md", page.encode())
     write_file(out / "report.json", (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
     return out / "report.md", out / "report.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from html import escape
 
 COLUMNS = ("part", "member", "epoch", "class_loss", "au_loss", "accuracy")
 _COLOURS = {"class_loss": "#c0392b", "au_loss": "#8e6bbf", "accuracy": "#2471a3"}
@@ -32,7 +32,7 @@ def svg(rows: Sequence[dict[str, float]], title: str) -> str:
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="12">',
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/><text x="{_LEFT}" y="15">{_plain(title)}</text>',
+        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/><text x="{_LEFT}" y="15">{escape(title, quote=False)}</text>',
     ]
     for k in range(5):
         value = top * k / 4
@@ -48,7 +48,3 @@ def svg(rows: Sequence[dict[str, float]], title: str) -> str:
     parts.append(f'<text x="{_LEFT}" y="{_HEIGHT - 12}">epoch 1</text>')
     parts.append(f'<text x="{_LEFT + across}" y="{_HEIGHT - 12}" text-anchor="end">{last:g}</text></svg>')
     return "\n".join(parts) + "\n"
-
-
-def _plain(text: Any) -> str:
-    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

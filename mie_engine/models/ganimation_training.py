@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mie_engine.errors import BackendError, EnvironmentProblem, InputError, RangeError
 from mie_engine.limits import MAX_MODEL_BYTES
-from mie_engine.runtime.files import read_file, write_file
+from mie_engine.runtime.files import make_folder, read_file, write_file
 
 from .face_table import FaceTable
 from .training import seeded
@@ -113,10 +113,7 @@ def train(
         raise BackendError(f"device {device!r} cannot run here; choose cpu, or cuda where torch finds a device")
     if len(faces.images) < recipe.batch or faces.images.shape[1] != recipe.side:
         raise RangeError(f"{faces.images.shape} faces for batches of {recipe.batch} and {recipe.side} px: use more, or a smaller batch")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EnvironmentProblem(f"{out}: {error.strerror}. Choose a folder you may write to.") from error
+    make_folder(out)
     said = {"recipe": asdict(recipe), "faces_sha256": faces.sha256}
     with seeded(recipe.seed, threads):
         state = _begin(recipe, device)

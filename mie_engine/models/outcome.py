@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mie_engine import __version__
-from mie_engine.errors import EnvironmentProblem
-from mie_engine.runtime.files import write_file
+from mie_engine.runtime.files import make_folder, write_file
 
 from . import checkpoint, curves
 from .samples import Samples
@@ -40,10 +39,7 @@ def write(
     import numpy
     import torch
 
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EnvironmentProblem(f"{out}: {error.strerror}. Choose a folder you may write to.") from error
+    make_folder(out)
     checkpoint.save(found.module, found.info, out / "model.safetensors")
     checkpoint.export_onnx(found.module, found.info, out / "model.onnx")
     record = {

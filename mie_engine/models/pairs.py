@@ -12,7 +12,6 @@ from mie_engine import _core, kernels
 
 from .face_mesh import FaceMesh
 
-CROP_PX = 224
 BATCH = 32  # pairs whose flow is worked out at once
 
 Pixels = npt.NDArray[np.uint8]
@@ -44,6 +43,6 @@ def _crops(onset: Pixels, apex: Pixels, inputs: str, side: int) -> Pixels | None
     faces = FaceMesh.shared().find(onset, 1)
     if not faces or onset.shape != apex.shape:
         return None
-    size, output = (CROP_PX, "grey") if inputs == "maps" else (side, "rgb")
+    size, output = (_core.CROP_SIDE_PX, "grey") if inputs == "maps" else (side, "rgb")
     crop = _core.layout_crop(faces[0].landmarks, size)
     return np.stack([kernels.align(image, crop, size, output=output) for image in (onset, apex)])

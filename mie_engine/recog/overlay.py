@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .. import kernels
 from ..errors import EnvironmentProblem
+from ..runtime.files import TEMPORARY
 from ..types import Event
 from .events import named
 from .frames import Frame
@@ -32,7 +33,7 @@ class Overlay:
     def __init__(self, path: Path) -> None:
         import av  # PyAV takes its time to load
 
-        self._av, self._path, self._temporary = av, path, path.with_name(f".tmp-{path.name}")
+        self._av, self._path, self._temporary = av, path, path.with_name(TEMPORARY + path.name)
         self._out: Any = None
         self._stream: Any = None
         self._waiting: deque[tuple[float, npt.NDArray[np.uint8], list[Box]]] = deque()

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
-from ..types import ABSTAIN
+from ..types import ABSTAIN, CLASSES
 from .events import named
 from .recognizer import Sighting
 
@@ -111,7 +111,7 @@ def _list(sentences: Sequence[str]) -> str:
 
 
 def _kind(event: Sighting) -> str:
-    return event.label if event.label in ("negative", "positive", "surprise") else ABSTAIN
+    return event.label if event.label in CLASSES else ABSTAIN
 
 
 def _timeline(face: int, timeline: Timeline, events: Sequence[Sighting], length_s: float) -> str:

@@ -69,6 +69,14 @@ def check_folder(folder: Path) -> None:
         raise EnvironmentProblem(f"{folder}: {place} is no folder, or one without permission. Choose a folder you may write to.")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, with its parents, where there is none. Raises EnvironmentProblem."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentProblem(f"{folder}: {error.strerror}. Choose a folder you may write to.") from error
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in a folder durable."""
     handle = os.open(folder, os.O_RDONLY)

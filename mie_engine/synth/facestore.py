@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
+from ..runtime.files import TEMPORARY
 from .faces import Face
 from .plan import Identity
 
@@ -71,7 +72,7 @@ def read_crop(cache: Path | None, sha256: str, size: int) -> Face | None:
 def write_crop(cache: Path, face: Face) -> None:
     """Keep an aligned face; a cache that cannot be written only costs time."""
     path = _crop_path(cache, face.source_sha256, face.size)
-    temporary = path.with_name(f".tmp-{uuid.uuid4().hex}.npz")
+    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}.npz")
     try:
         cache.mkdir(parents=True, exist_ok=True)
         np.savez(

@@ -13,6 +13,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -150,22 +151,11 @@ def _clips(job: ShardJob, tar: _core.TarWriter, rows: Rows) -> Iterator[tuple[di
             raise Stopped("stopped; run the same command again to finish.")
         names = [f"{facts['key']}.{part}.{ending}" for part in parts]
         clip_key = (key0, int(rows.index[i]) & 0xFFFFFFFF)
-        if generated is not None:
-            frames = generated.render(
-                rig,
-                curves[i],
-                coefficients[i],
-                format=frame_format(plan.encoder),
-                noise_sigma=plan.noise_sigma,
-                key=clip_key,
-                backend=job.backend,
-            )
-            entries = tar.add_frames(frames, plan.size, plan.size, names, encoder)
-        elif job.backend == "cpu":
+        if generated is None and job.backend == "cpu":  # rendered, encoded and written without a frame in between
             entries = tar.add_clip(rig.source.native, coefficients[i], names, noise_q15, *clip_key, encoder, level)
         else:
-            frames = kernels.render(
-                rig.source,
+            render = partial(kernels.render, rig.source) if generated is None else partial(generated.render, rig, curves[i])
+            frames = render(
                 coefficients[i],
                 format=frame_format(plan.encoder),
                 noise_sigma=plan.noise_sigma,
