@@ -188,7 +188,7 @@ status = Path("/proc/self/status").read_text().splitlines()
 peak = int(next(line for line in status if line.startswith("VmHWM")).split()[1])
 assert peak < 400_000, peak
 """
-    ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     print(ran.stdout)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("\n") == 4

@@ -176,5 +176,5 @@ except EnvironmentProblem as error:
 else:
     raise AssertionError("built without torch")
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", program], cwd=files, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
